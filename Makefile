@@ -1,0 +1,67 @@
+# hotline-cti. `make help` lists the targets.
+#
+# Everything that is made lies in .venv and .runtime; `make clean` leaves nothing else behind.
+# Set-up steps look at what is there first: repeating a target costs nothing.
+
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+RUNTIME ?= .runtime
+PY := .venv/bin/python
+PACKAGES := $(wildcard cti ivr conference bench dialplan tests)
+ARGS ?=
+
+export PYTHONDONTWRITEBYTECODE = 1
+
+.PHONY: help run test test-fast lint fix bench chaos soak setup venv runtime lock clean
+
+help: ## 显示本说明 / show this help
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+
+run: setup ## 起全套并打开演示（Ctrl-C 全部停止） / everything on loopback with simulated callers (Ctrl-C stops all)
+	@exec $(PY) -m cti up $(ARGS)
+
+test: setup lint ## 静态检查＋全部测试（真实 Asterisk） / lint and the whole suite on the real parts
+	$(PY) -m pytest $(ARGS)
+
+test-fast: venv ## 只跑不需要 Asterisk 的测试 / only what needs nothing but Python
+	$(PY) -m pytest tests/unit $(ARGS)
+
+lint: venv ## ruff、mypy strict、导入约束 / ruff, mypy strict, import contract
+	$(PY) -m ruff check $(PACKAGES)
+	$(PY) -m mypy $(PACKAGES)
+	.venv/bin/lint-imports --no-logo
+
+fix: venv ## 修正可自动修的 / let ruff mend what it can
+	$(PY) -m ruff check --fix $(PACKAGES)
+
+bench: setup ## 量时延与容量 / measure latency and capacity
+	$(PY) -m bench $(ARGS)
+
+chaos: setup ## 随机杀进程，看有没有人掉线 / kill the parts at random and look for a lost caller
+	$(PY) -m bench chaos $(ARGS)
+
+soak: setup ## 长时间运行，查泄漏 / long run, looking for leaks
+	$(PY) -m bench soak $(ARGS)
+
+setup: venv runtime ## 只做准备，不启动 / prepare only
+
+venv:
+	@sh tools/bootstrap.sh
+
+runtime: venv
+	@$(PY) -m cti.stack.root --dest $(RUNTIME)
+
+lock: venv ## 依赖变更后重做哈希锁 / remake the hash locks after pyproject.toml changed
+	@command -v uv >/dev/null || { echo "需要 uv / uv is needed: pip install uv" >&2; exit 1; }
+	@for spec in "requirements.txt" "requirements-dev.txt --extra dev -c requirements.txt"; do \
+	    set -- $$spec; out=$$1; shift; \
+	    uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	        --no-emit-find-links --custom-compile-command 'make lock' "$$@" -o $$out pyproject.toml || exit 1; \
+	done
+	@! grep -nE '://|--(extra-)?index-url|--find-links|file:' requirements.txt requirements-dev.txt
+
+clean: ## 删除一切生成物 / remove everything that was made
+	rm -rf .venv $(RUNTIME) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,256 @@
+"""The call around its transfers: `step(site, event) → (site, commands)`, the one place where rules meet.
+
+Knows: a caller's way from arrival to the end of his channel, and that a call has at most one open transfer.
+Must not know: Asterisk, clocks, the ledger's storage. Total: no event raises; what does not fit is recorded as an anomaly.
+
+Every record is written exactly once: `CallEnded` per call, `TransferEnded` per transfer. Its key is made of the call's or
+transfer's id alone, so that a replay, or a catch-up after the service was away, writes the very same one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from cti.core import events as e
+from cti.core import transfer as machine
+from cti.core.commands import Command, LayRoute, Record
+from cti.core.model import Call, Outcome, Phase, Site, Transfer, TransferState
+
+Step = tuple[Call, list[Command]]
+
+
+def step(site: Site, event: e.Event) -> tuple[Site, list[Command]]:
+    """The site after this event, and what is to be done. An event's own time first ends what was due before it."""
+    if isinstance(event, e.ClockTicked):
+        return tick(site, event.at)
+    call = site.calls.get(event.ref)
+    if call is None:
+        if not isinstance(event, e.CallArrived):
+            return site, [_anomaly(event, "step-of-unknown-call")]
+        call = Call(event.ref, event.hotline, event.caller, event.at)
+        return _with(site, call), []
+    call, commands = _expire(call, event.at)
+    call, more = _apply(call, event)
+    return _with(site, call), commands + more
+
+
+def tick(site: Site, now: int) -> tuple[Site, list[Command]]:
+    """End every transfer whose deadline passed, and forget calls that are over with nothing open."""
+    commands: list[Command] = []
+    calls = dict(site.calls)
+    for ref, call in site.calls.items():
+        changed, more = _expire(call, now)
+        commands += more
+        if changed.phase is Phase.ENDED and changed.transfer is None and now > changed.ended_at + 10_000_000:
+            del calls[ref]
+        else:
+            calls[ref] = changed
+    return Site(calls), commands
+
+
+def next_deadline(site: Site) -> int | None:
+    """The earliest time (µs) at which `tick` has something to do."""
+    due = [machine.deadline(call.transfer) for call in site.calls.values() if call.transfer]
+    return min((at for at in due if at is not None), default=None)
+
+
+def replay(events: Iterable[e.Event]) -> tuple[Site, list[Command]]:
+    """All the commands a sequence of events leads to, from an empty site: the same on every machine."""
+    site, commands = Site(), list[Command]()
+    for event in events:
+        site, more = step(site, event)
+        commands += more
+    return site, commands
+
+
+# -- one call ----------------------------------------------------------------------------------------------------------
+def _apply(call: Call, event: e.Event) -> Step:
+    if isinstance(event, e.TRANSFER_EVENTS):
+        return _transfer_event(call, event)
+    if call.phase is Phase.ENDED:
+        return call, ([] if isinstance(event, e.SeatLeft) else [_anomaly(event, "step-of-ended-call")])
+    call, commands = _open_transfer_hears(call, event)
+    match event:
+        case e.CallArrived():
+            return call, [*commands, _anomaly(event, "arrived-twice")]
+        case e.EntryTold():
+            call = replace(
+                call, division=event.division, priority=event.priority, nuisance=bool(event.nuisance), phase=call.phase
+            )
+        case e.EntryDefaulted():
+            call = replace(call, division=event.division, priority=event.priority)
+        case e.CallerQueued():
+            call = replace(call, phase=Phase.QUEUED, queued_at=call.queued_at or event.at)
+        case e.SeatAnswered():
+            call = _taken(call, event.seat, event.platform, event.at)
+            commands.append(LayRoute(call.ref, "*", call.division))
+        case e.CallerRecalled():
+            call = replace(call, phase=Phase.WAITING)
+        case e.CallerNotServed():
+            call = replace(call, not_served=event.why or "none")
+            commands.append(_record(call.ref, "CallbackDue", event.at, f"callback/{call.ref}", why=event.why))
+        case e.CallerLeft():
+            call, more = _ended(call, event)
+            commands += more
+    return call, commands
+
+
+def _taken(call: Call, seat: str, platform: str, at: int) -> Call:
+    """A person has the caller. Wait and answer are counted once, at the first one."""
+    return replace(
+        call,
+        phase=Phase.TALKING,
+        seat=seat,
+        platform=platform,
+        answered_at=call.answered_at or at,
+        takers=call.takers if seat in call.takers else (*call.takers, seat),
+    )
+
+
+def _ended(call: Call, event: e.CallerLeft) -> Step:
+    call = replace(call, phase=Phase.ENDED, ended_at=event.at)
+    if call.answered_at:
+        outcome = "answered"
+    elif call.not_served:
+        outcome = "timeout" if call.not_served == "TIMEOUT" else "refused"
+    elif call.queued_at:
+        outcome = "abandoned"
+    else:
+        outcome = "unasked"  # left before he asked for a person: not in the answer rate (DOMAIN.md, KPI definitions)
+    asked_at = call.queued_at or call.arrived_at
+    commands: list[Command] = []
+    if outcome == "abandoned":
+        commands.append(_record(call.ref, "CallbackDue", event.at, f"callback/{call.ref}", why="abandoned"))
+    commands.append(
+        _record(
+            call.ref,
+            "CallEnded",
+            event.at,
+            f"call/{call.ref}",
+            outcome=outcome,
+            hotline=call.hotline,
+            division=call.division,
+            arrived_at=call.arrived_at,
+            wait_ms=((call.answered_at or event.at) - asked_at) // 1000,
+            talk_ms=(event.at - call.answered_at) // 1000 if call.answered_at else 0,
+            seats=",".join(call.takers),
+            transfers=len(call.transfers),
+        )
+    )
+    return call, commands
+
+
+# -- its transfers -----------------------------------------------------------------------------------------------------
+def _transfer_event(call: Call, event: e.Event) -> Step:
+    """A step that names its transfer goes to that one; `CallerJoined` goes to the open one."""
+    named = str(getattr(event, "transfer", ""))
+    if not named:
+        return _open_transfer_hears(call, event)
+    known = next((t for t in reversed(call.transfers) if t.id == named), None)
+    if known is None and call.transfer and isinstance(event, e.TransferStarted):
+        call, commands = _settle(call, event)
+    else:
+        commands = []
+    changed, decided = machine.step(known, event)
+    if isinstance(decided, machine.Anomaly):
+        return call, [*commands, _anomaly(event, decided.code)]
+    if changed is None or changed is known:
+        return call, commands
+    call, more = _put(call, known, changed)
+    return call, commands + more
+
+
+def _settle(call: Call, event: e.Event) -> Step:
+    """The caller moves on from a target that had him only briefly: that transfer was answered, the next one begins."""
+    open_one = call.transfer
+    assert open_one is not None
+    joined = open_one.state is TransferState.JOINED
+    ended = replace(
+        open_one,
+        state=TransferState.ENDED,
+        outcome=Outcome.ANSWERED if joined else Outcome.UNKNOWN,
+        why="" if joined else "overtaken",
+        ended_at=event.at,
+    )
+    return _put(call, open_one, ended)
+
+
+def _open_transfer_hears(call: Call, event: e.Event) -> Step:
+    """An event of the call as the open transfer sees it."""
+    open_one = call.transfer
+    if open_one is None or type(event) not in machine.NONE:
+        return call, []
+    changed, decided = machine.step(open_one, event)
+    if isinstance(decided, machine.Anomaly):
+        return call, [_anomaly(event, decided.code)]
+    if changed is None or changed is open_one:
+        return call, []
+    return _put(call, open_one, changed)
+
+
+def _put(call: Call, before: Transfer | None, after: Transfer) -> Step:
+    """The call with its transfer changed, and the records that change makes."""
+    if before is None:
+        call = replace(call, transfers=(*call.transfers, after))
+        if after.state is TransferState.ENDED and len(call.transfers) > 1 and call.transfers[-2].outcome is Outcome.NONE:
+            # a refused press while another attempt is open must not hide the open one, which stays last
+            call = replace(call, transfers=(*call.transfers[:-2], call.transfers[-1], call.transfers[-2]))
+    else:
+        call = replace(call, transfers=tuple(after if t.id == after.id else t for t in call.transfers))
+    commands: list[Command] = []
+    if after.state is TransferState.WAITING:
+        call = replace(call, phase=Phase.WAITING)
+    if after.state is TransferState.JOINED and (before is None or before.state is not TransferState.JOINED):
+        call = _taken(call, after.target_seat, after.to, after.joined_at)
+    if after.state is TransferState.ENDED and (before is None or before.state is not TransferState.ENDED):
+        commands.append(_transfer_ended(call, after))
+        if after.outcome is Outcome.ABANDONED:
+            key = f"callback/{call.ref}"
+            commands.append(_record(call.ref, "CallbackDue", after.ended_at, key, why="transfer", to=after.to))
+    return call, commands
+
+
+def _expire(call: Call, now: int) -> Step:
+    open_one = call.transfer
+    if open_one is None:
+        return call, []
+    after = machine.expire(open_one, now)
+    return (call, []) if after is open_one else _put(call, open_one, after)
+
+
+# -- records -----------------------------------------------------------------------------------------------------------
+def _transfer_ended(call: Call, t: Transfer) -> Record:
+    return _record(
+        call.ref,
+        "TransferEnded",
+        t.ended_at,
+        f"transfer/{t.id}",
+        transfer=t.id,
+        outcome=str(t.outcome),
+        why=t.why,
+        first_platform=call.hotline,
+        to=t.to,
+        seat=t.seat,
+        target=t.target_seat,
+        key_=t.key,
+        mode=t.mode,
+        hops=t.hops,
+        released=int(t.released),
+        started_at=t.started_at,
+        answer_ms=(t.answered_at - t.started_at) // 1000 if t.answered_at else -1,
+        join_ms=(t.joined_at - t.answered_at) // 1000 if t.joined_at else -1,
+    )
+
+
+def _anomaly(event: e.Event, code: str) -> Record:
+    name = type(event).__name__
+    return _record(event.ref, "Anomaly", event.at, f"anomaly/{event.ref}/{name}/{event.at}", code=code, event=name)
+
+
+def _record(ref: str, kind: str, at: int, key: str, **data: str | int) -> Record:
+    return Record(ref, kind, at, key, data)
+
+
+def _with(site: Site, call: Call) -> Site:
+    return Site({**site.calls, call.ref: call})

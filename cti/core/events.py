@@ -1,0 +1,263 @@
+"""What can happen to a call: past-tense facts, plain frozen values.
+
+Knows: names and fields, no rules. Must not know: Asterisk's own event names (those end in `cti.ami.translate`).
+The dialplan speaks each of its steps once under the very name of the class here, live by AMI and for ever in the CEL file.
+
+Every event has ``ref`` (correlation id) and ``at`` (microseconds since the epoch, UTC).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Base of all: the call it belongs to, and when it happened (µs, UTC)."""
+
+    ref: str
+    at: int
+
+
+# -- a call ------------------------------------------------------------------------------------------------------------
+@dataclass(frozen=True, slots=True)
+class CallArrived(Event):
+    """A caller's channel was answered by the hotline's dialplan."""
+
+    hotline: str
+    caller: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class EntryTold(Event):
+    """The service said what the call is, in time."""
+
+    division: str
+    priority: int = 0
+    nuisance: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class EntryDefaulted(Event):
+    """The service did not say in time: the hotline's own division and priority stand."""
+
+    division: str
+    priority: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class CallerQueued(Event):
+    """The caller asked for a person and waits in a line."""
+
+    queue: str
+    priority: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class SeatAnswered(Event):
+    """A person picked up at a seat. ``takes``: ``queue`` (first answer) or ``recall``."""
+
+    seat: str
+    platform: str
+    takes: str = "queue"
+
+
+@dataclass(frozen=True, slots=True)
+class SeatLeft(Event):
+    """A seat's leg of this call ended."""
+
+    seat: str
+
+
+@dataclass(frozen=True, slots=True)
+class CallerRecalled(Event):
+    """The transfer came to nothing and its seat is gone: the caller is on his way back to it."""
+
+    seat: str
+
+
+@dataclass(frozen=True, slots=True)
+class CallerNotServed(Event):
+    """Nobody could be had; the caller was told so. ``why``: app_queue's QUEUESTATUS."""
+
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CallerLeft(Event):
+    """The caller's channel ended, whoever hung up. ``cause``: Q.850."""
+
+    xf: str = ""
+    cause: str = ""
+
+
+# -- a transfer --------------------------------------------------------------------------------------------------------
+@dataclass(frozen=True, slots=True)
+class TransferRequested(Event):
+    """The service was asked (API, console) and is about to knock at the door: the intent, written before the act."""
+
+    transfer: str
+    to: str
+    seat: str
+    key: str = "api"
+
+
+@dataclass(frozen=True, slots=True)
+class TransferStarted(Event):
+    """The door let a key press in: the targets are being walked. ``mode``: swap | add; ``key``: dtmf | refer | api."""
+
+    transfer: str
+    to: str
+    seat: str
+    mode: str = "swap"
+    key: str = "dtmf"
+
+
+@dataclass(frozen=True, slots=True)
+class TransferRefused(Event):
+    """The door refused. ``code``: transfer-running | not-your-call | no-route | caller-gone."""
+
+    transfer: str
+    seat: str
+    code: str
+
+
+@dataclass(frozen=True, slots=True)
+class TargetTried(Event):
+    """The ``hop``-th target of the route rings."""
+
+    transfer: str
+    hop: int
+    target: str
+
+
+@dataclass(frozen=True, slots=True)
+class TargetFailed(Event):
+    """``why``: noanswer | busy | unavailable; ``cause``: Q.850."""
+
+    transfer: str
+    hop: int
+    target: str
+    why: str
+    cause: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class TargetAnswered(Event):
+    """A person picked up at the target."""
+
+    transfer: str
+    seat: str
+    platform: str
+
+
+@dataclass(frozen=True, slots=True)
+class CallerJoined(Event):
+    """Caller and target are in one bridge: they hear each other."""
+
+
+@dataclass(frozen=True, slots=True)
+class CallerReleased(Event):
+    """The seat pressed its key again, or left: the caller is sent to wait for the target."""
+
+    transfer: str
+    seat: str
+
+
+@dataclass(frozen=True, slots=True)
+class CallerWaits(Event):
+    """The caller is in the lobby's music while the target rings."""
+
+    transfer: str
+
+
+@dataclass(frozen=True, slots=True)
+class CallerHeld(Event):
+    """The caller lost the target's bridge though its leg lives, and is held for it (self-healing)."""
+
+    transfer: str
+    n: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class TransferFailed(Event):
+    """All targets failed; ``why`` is the last one's."""
+
+    transfer: str
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class TransferCancelled(Event):
+    """The seat took the attempt back."""
+
+    transfer: str
+    seat: str
+
+
+@dataclass(frozen=True, slots=True)
+class TargetStranded(Event):
+    """A target answered a transfer that was over (caller gone, cancelled)."""
+
+    transfer: str
+
+
+@dataclass(frozen=True, slots=True)
+class JoinOver(Event):
+    """The target's near leg ended. ``result``: BRIDGERESULT; ``tries``: bridging attempts."""
+
+    transfer: str
+    result: str = ""
+    tries: int = 0
+
+
+# -- time --------------------------------------------------------------------------------------------------------------
+@dataclass(frozen=True, slots=True)
+class ClockTicked(Event):
+    """Time went on (``ref`` is empty). Not a fact of the ledger: deadlines are functions of the events' own times."""
+
+
+CALL_EVENTS: tuple[type[Event], ...] = (
+    CallArrived, EntryTold, EntryDefaulted, CallerQueued, SeatAnswered, SeatLeft, CallerRecalled, CallerNotServed,
+    CallerLeft,
+)  # fmt: skip
+TRANSFER_EVENTS: tuple[type[Event], ...] = (
+    TransferRequested, TransferStarted, TransferRefused, TargetTried, TargetFailed, TargetAnswered, CallerJoined,
+    CallerReleased, CallerWaits, CallerHeld, TransferFailed, TransferCancelled, TargetStranded, JoinOver,
+)  # fmt: skip
+BY_NAME: Mapping[str, type[Event]] = {kind.__name__: kind for kind in (*CALL_EVENTS, *TRANSFER_EVENTS)}
+
+
+class BadEvent(ValueError):
+    """A named step came with fields that do not fit; the message names the step and the field."""
+
+
+def make(name: str, ref: str, at: int, values: Mapping[str, object]) -> Event:
+    """The event of this name from loose values (JSON of the dialplan, or a ledger entry). Unknown values are left out,
+    whole numbers are read from text. Raises `BadEvent` when the name is unknown or a field is missing or not a number."""
+    kind = BY_NAME.get(name)
+    if kind is None:
+        raise BadEvent(f"unknown step {name!r}")
+    given: dict[str, object] = {}
+    for field in fields(kind):
+        if field.name in ("ref", "at") or field.name not in values:
+            continue
+        value = values[field.name]
+        if field.type == "int":
+            try:
+                value = int(str(value) or 0)
+            except ValueError:
+                raise BadEvent(f"{name}.{field.name}: {value!r} is not a whole number") from None
+        else:
+            value = str(value)
+        given[field.name] = value
+    try:
+        return kind(ref, at, **given)  # type: ignore[arg-type]
+    except TypeError as why:
+        raise BadEvent(f"{name}: {why}") from None
+
+
+def values_of(event: Event) -> dict[str, str | int]:
+    """The event's own fields (without ``ref`` and ``at``), as a ledger entry keeps them."""
+    return {name: value for name, value in asdict(event).items() if name not in ("ref", "at")}

@@ -1,0 +1,43 @@
+"""The linkage directory of one site: `load_directory(folder, today)` reads, checks and freezes it.
+
+`fields` the kinds of value · `model` the frozen values and lookups · `rules` what must agree with what ·
+`load` files to model · `divisions` GB/T 2260.
+"""
+
+from cti.directory.fields import PLATFORMS, Platform, SeatKind
+from cti.directory.load import Checked, check_directory, load_directory
+from cti.directory.model import (
+    Directory,
+    GroupTarget,
+    Hotline,
+    Name,
+    Nuisance,
+    PhoneTarget,
+    QueueRules,
+    Route,
+    Seat,
+    SeatTarget,
+    Target,
+    Trunk,
+)
+
+__all__ = [
+    "PLATFORMS",
+    "Checked",
+    "Directory",
+    "GroupTarget",
+    "Hotline",
+    "Name",
+    "Nuisance",
+    "PhoneTarget",
+    "Platform",
+    "QueueRules",
+    "Route",
+    "Seat",
+    "SeatKind",
+    "SeatTarget",
+    "Target",
+    "Trunk",
+    "check_directory",
+    "load_directory",
+]

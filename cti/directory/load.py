@@ -1,0 +1,115 @@
+"""Directory files → `Directory`, with every fault named by file and line.
+
+Knows: which file holds what. Must not know: the rules between the parts (see `rules`).
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from cti.directory.model import Directory, Hotline, Nuisance, Route, Seat, Trunk
+from cti.directory.rules import Site, find_faults
+from cti.problem import ConfigError, Problem, did_you_mean
+from cti.yamlfile import Document, load
+from cti.yamlmodel import PRIVATE, validate
+
+
+class _File(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class _Hotlines(_File):
+    hotlines: tuple[Hotline, ...] = Field(min_length=1, max_length=64)
+
+
+class _Seats(_File):
+    seats: tuple[Seat, ...] = Field(max_length=5000)
+
+
+class _Routes(_File):
+    routes: tuple[Route, ...] = Field(max_length=5000)
+
+
+class _Trunks(_File):
+    trunks: tuple[Trunk, ...] = Field(max_length=200)
+
+
+class _Nuisance(_File):
+    nuisance: tuple[Nuisance, ...] = Field(max_length=20_000)
+
+
+_FILES: Final[dict[str, type[_File]]] = {
+    "hotlines": _Hotlines,
+    "seats": _Seats,
+    "routes": _Routes,
+    "trunks": _Trunks,
+    "nuisance": _Nuisance,
+}
+_OPTIONAL: Final = frozenset({"nuisance"})
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What a folder holds: the directory if no problem is an error, and all problems in the files' order."""
+
+    directory: Directory | None
+    problems: tuple[Problem, ...]
+
+
+def check_directory(folder: Path, today: dt.date) -> Checked:
+    """Read and check the five files of `folder`. `today` (site's local date) tells which nuisance entries expired.
+
+    Never raises for what the files hold. The rules between files are checked once each file is sound by itself,
+    so that one slip does not bring a page of consequences.
+    """
+    documents: dict[str, Document] = {}
+    parts: dict[str, Any] = {}
+    problems: list[Problem] = []
+    for name, model in _FILES.items():
+        path = folder / f"{name}.yaml"
+        if name in _OPTIONAL and not path.exists():
+            documents[name], parts[name] = Document(str(path)), ()
+            continue
+        documents[name] = load(path)
+        private = PRIVATE | {"number"} if name == "nuisance" else PRIVATE
+        file, found = validate(model, documents[name], private)
+        problems += found
+        parts[name] = getattr(file, name, None)
+    directory = None
+    if not problems:
+        directory = Directory.model_construct(**parts)
+        problems += find_faults(Site(directory, documents, today))
+    problems += _strangers(folder)
+    if any(p.level == "error" for p in problems):
+        directory = None
+    return Checked(directory, tuple(problems))
+
+
+def load_directory(folder: Path, today: dt.date) -> Directory:
+    """The directory in `folder`; raises `ConfigError` with every problem when one is an error."""
+    checked = check_directory(folder, today)
+    if checked.directory is None:
+        raise ConfigError(checked.problems)
+    return checked.directory
+
+
+def _strangers(folder: Path) -> list[Problem]:
+    """A misspelt optional file would be ignored in silence."""
+    own = [f"{name}.yaml" for name in _FILES]
+    return [
+        Problem(
+            str(path),
+            0,
+            "",
+            f"不会读取此文件，是否想写 {near}？ / not read; did you mean {near}?",
+            "改名或移走 / rename it or move it away",
+            level="warning",
+        )
+        for path in sorted(folder.glob("*.y*ml"))
+        if path.name not in own and (near := did_you_mean(path.name, own)) and path.name != "site.yaml"
+    ]

@@ -1,0 +1,203 @@
+"""The linkage directory (联动目录) of one site: hotlines, seats, routes between the platforms, trunks, nuisance list.
+
+Knows: frozen values and how to look things up in them. Must not know: files, YAML, Asterisk, the clock.
+"""
+
+from __future__ import annotations
+
+import base64
+import datetime as dt
+import hashlib
+import hmac
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from cti.directory import divisions
+from cti.directory.fields import (
+    Count,
+    Division,
+    Host,
+    HotlineNumber,
+    KeyCode,
+    Network,
+    Note,
+    PhoneNumber,
+    Platform,
+    Port,
+    RouteDivision,
+    SeatKind,
+    SeatNumber,
+    Secret,
+    Text,
+    Timeout,
+    TrunkName,
+)
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Name(_Frozen):
+    """A name in both languages."""
+
+    zh: Text
+    en: Text
+
+
+class QueueRules(_Frozen):
+    """How a hotline's waiting line behaves; times in seconds."""
+
+    wait: Annotated[int, Field(strict=True, ge=3, le=3600)] = 120
+    """longest wait before the line's exit (overflow, callback)"""
+    ring: Timeout = 12
+    """how long one seat is rung before the next"""
+    max_waiting: Annotated[int, Field(strict=True, ge=1, le=10_000)] = 100
+    wrapup: Annotated[int, Field(strict=True, ge=0, le=600)] = 0
+    """pause after each call"""
+
+
+class Hotline(_Frozen):
+    """A public number and its waiting line."""
+
+    number: HotlineNumber
+    platform: Platform
+    name: Name
+    division: Division
+    queue: QueueRules = QueueRules()
+    recall: Timeout = 10
+    """seconds the agent who pressed the key is rung when a transfer comes back, before the queue's front"""
+    priority: Annotated[int, Field(strict=True, ge=0, le=100)] = 0
+    """higher is served first where hotlines share seats"""
+    keys: Mapping[KeyCode, Platform] = Field(default_factory=dict)
+    """code pressed on the seat's phone → platform reached"""
+
+
+class Seat(_Frozen):
+    """A position: one SIP endpoint. `dedicated` takes only calls handed over by the other platform (专席)."""
+
+    number: SeatNumber
+    platform: Platform
+    kind: SeatKind
+    name: Text
+    secret: Secret | None = Field(default=None, repr=False)
+
+    def password(self, instance_key: bytes) -> str:
+        """The SIP secret: the one given, else derived from the instance's key (HMAC-SHA256, RFC 2104)."""
+        if self.secret is not None:
+            return self.secret
+        digest = hmac.new(instance_key, b"seat/" + self.number.encode(), hashlib.sha256).digest()
+        return base64.b32encode(digest)[:26].decode().lower()  # 130 bits
+
+
+class GroupTarget(_Frozen):
+    """Any free seat of the reached platform, of one kind."""
+
+    kind: Literal["dedicated", "general"]
+    timeout: Timeout
+
+
+class SeatTarget(_Frozen):
+    """One seat of the reached platform."""
+
+    kind: Literal["seat"]
+    number: SeatNumber
+    timeout: Timeout
+
+
+class PhoneTarget(_Frozen):
+    """A telephone outside, reached over a trunk: a duty phone (值班电话), another region."""
+
+    kind: Literal["phone"]
+    number: PhoneNumber
+    trunk: TrunkName
+    timeout: Timeout
+    label: Text | None = None
+
+
+Target = Annotated[GroupTarget | SeatTarget | PhoneTarget, Field(discriminator="kind")]
+
+
+class Route(_Frozen):
+    """Who is reached on a platform from a division, in order; each target with its own time-out."""
+
+    to: Platform
+    division: RouteDivision
+    targets: tuple[Target, ...] = Field(min_length=1, max_length=16)
+
+
+class Trunk(_Frozen):
+    """A SIP peer calls come from and go to. `accepts` are the addresses its calls may come from."""
+
+    name: TrunkName
+    host: Host
+    port: Port = 5060
+    accepts: tuple[Network, ...] = Field(min_length=1, max_length=64)
+    max_calls: Count = 30
+
+
+class Nuisance(_Frozen):
+    """A number listed for harassment until a day (inclusive), by somebody's approval."""
+
+    number: PhoneNumber = Field(repr=False)
+    until: dt.date
+    reason: Note
+    approved_by: Text
+
+
+class Directory(_Frozen):
+    """One site's linkage directory. Build it with `load_directory`, which also checks the parts against each other."""
+
+    hotlines: tuple[Hotline, ...]
+    seats: tuple[Seat, ...]
+    routes: tuple[Route, ...]
+    trunks: tuple[Trunk, ...] = ()
+    nuisance: tuple[Nuisance, ...] = ()
+
+    @cached_property
+    def platforms(self) -> tuple[Platform, ...]:
+        """Platforms with a hotline here, in the file's order."""
+        return tuple(dict.fromkeys(h.platform for h in self.hotlines))
+
+    @cached_property
+    def _routes(self) -> dict[tuple[Platform, str], tuple[Target, ...]]:
+        return {(r.to, r.division): r.targets for r in self.routes}
+
+    @cached_property
+    def _seats(self) -> dict[str, Seat]:
+        return {s.number: s for s in self.seats}
+
+    @cached_property
+    def _nuisance(self) -> dict[str, Nuisance]:
+        return {n.number: n for n in self.nuisance}
+
+    def hotline(self, number: str) -> Hotline | None:
+        """The hotline with this public number."""
+        return next((h for h in self.hotlines if h.number == number), None)
+
+    def seat(self, number: str) -> Seat | None:
+        """The seat with this number."""
+        return self._seats.get(number)
+
+    def trunk(self, name: str) -> Trunk | None:
+        """The trunk with this name."""
+        return next((t for t in self.trunks if t.name == name), None)
+
+    def seats_of(self, platform: Platform, kind: SeatKind | None = None) -> tuple[Seat, ...]:
+        """A platform's seats, of one kind or all, in the file's order."""
+        return tuple(s for s in self.seats if s.platform == platform and kind in (None, s.kind))
+
+    def route(self, to: Platform, division: str | None) -> tuple[Target, ...]:
+        """Targets on platform `to` for a call from `division`: county before prefecture before any; `()` if none.
+
+        `None` or a malformed division (it may come from a caller's data) counts as unknown and meets only `*`.
+        """
+        return next((self._routes[to, d] for d in divisions.lineage(division) if (to, d) in self._routes), ())
+
+    def nuisance_entry(self, number: str, today: dt.date) -> Nuisance | None:
+        """The entry for a number, if it still holds on `today` (site's local date)."""
+        entry = self._nuisance.get(number)
+        return entry if entry and today <= entry.until else None

@@ -1,0 +1,242 @@
+"""The rules between a directory's parts; each yields its faults with file and line.
+
+Knows: what must agree with what. Must not know: how the files were read.
+A rule is a function of a `Site`; adding one to `RULES` is all it takes.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import chain
+from typing import Final
+
+from cti.directory.fields import EMERGENCY, PLATFORMS, Platform
+from cti.directory.model import Directory, GroupTarget, PhoneTarget, Route, SeatTarget
+from cti.problem import Problem, Way, did_you_mean
+from cti.yamlfile import Document
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """A directory whose files are sound one by one, where its values stand, and the day it is judged on."""
+
+    directory: Directory
+    documents: dict[str, Document]
+    today: dt.date
+
+    def error(self, way: Way, message: str, cure: str = "", *, key: bool = False) -> Problem:
+        """A fault at `way`; its first step names the file."""
+        return self.documents[str(way[0])].problem(way, message, cure, key=key)
+
+    def warning(self, way: Way, message: str, cure: str = "") -> Problem:
+        """A fault the site can run with."""
+        return self.documents[str(way[0])].problem(way, message, cure, level="warning")
+
+
+Faults = Iterator[Problem]
+
+
+def find_faults(site: Site) -> list[Problem]:
+    """Every fault, by file and line."""
+    return sorted(chain.from_iterable(rule(site) for rule in RULES), key=lambda p: (p.file, p.line, p.column))
+
+
+def no_duplicates(site: Site) -> Faults:
+    """One number, one thing: hotlines and seats share the dialplan's numbers."""
+    directory, taken = site.directory, dict[str, Way]()
+    numbered: tuple[tuple[Way, str, str], ...] = (
+        *((("hotlines", i, "number"), "热线/hotline", h.number) for i, h in enumerate(directory.hotlines)),
+        *((("seats", i, "number"), "座席/seat", s.number) for i, s in enumerate(directory.seats)),
+    )
+    for way, what, number in numbered:
+        if number in taken:
+            first = taken[number]
+            file = site.documents[str(first[0])]
+            yield site.error(
+                way,
+                f"{what} {number} 重复 / duplicate, first at {file.file}:{file.mark(first).line}",
+                "每个号码只用一次 / use each number once",
+            )
+        elif way[0] == "seats" and number in EMERGENCY:
+            yield site.error(
+                way,
+                f"{number} 是紧急号码 / {number} is an emergency number",
+                "换一个座席号 / choose another seat number",
+            )
+        taken.setdefault(number, way)
+    yield from _repeated(site, "trunks", "name", [t.name for t in directory.trunks])
+    yield from _repeated(site, "nuisance", "number", [n.number for n in directory.nuisance], say=False)
+    yield from _repeated(site, "routes", "division", [f"→{r.to} {r.division}" for r in directory.routes])
+
+
+def _repeated(site: Site, part: str, name: str, values: list[str], *, say: bool = True) -> Faults:
+    seen: dict[str, int] = {}
+    for i, value in enumerate(values):
+        if value in seen:
+            line = site.documents[part].mark((part, seen[value], name)).line
+            shown = f"{value} " if say else ""
+            yield site.error(
+                (part, i, name),
+                f"{shown}重复，第 {line} 行已有 / {shown}duplicate, first on line {line}",
+                "删去其一 / remove one of them",
+            )
+        seen.setdefault(value, i)
+
+
+def keys_lead_somewhere(site: Site) -> Faults:
+    """A key reaches another platform of this site, and no key hides another on the same platform's phones.
+
+    Asterisk fires a feature as soon as its code is complete, so of `*11` and `*110` the second is never reached.
+    """
+    codes: dict[Platform, list[tuple[str, Way]]] = {}
+    for i, hotline in enumerate(site.directory.hotlines):
+        for code, platform in hotline.keys.items():
+            way: Way = ("hotlines", i, "keys", code)
+            if platform == hotline.platform:
+                yield site.error(
+                    way, f"按键 {code} 通向本平台 {platform} / key {code} leads to its own platform"
+                )
+            elif platform not in site.directory.platforms:
+                yield site.error(
+                    way,
+                    f"按键 {code} 通向 {platform}，但没有该平台的热线 / "
+                    f"key {code} leads to platform {platform}, which has no hotline",
+                    "在 hotlines.yaml 加上它 / add one to hotlines.yaml",
+                )
+            codes.setdefault(hotline.platform, []).append((code, way))
+    for known in codes.values():
+        for n, (code, way) in enumerate(known):
+            for earlier, _ in known[:n]:
+                short, long = sorted((earlier, code), key=len)
+                if short != long and long.startswith(short):
+                    yield site.error(
+                        way,
+                        f"按键 {short} 是 {long} 的开头，{long} 永远按不到 / "
+                        f"key {short} begins {long}: {long} can never be reached",
+                        "改其中一个 / change one of them",
+                        key=True,
+                    )
+
+
+def routes_lead_somewhere(site: Site) -> Faults:
+    """Every target exists, on the platform the route leads to."""
+    for i, route in enumerate(site.directory.routes):
+        if route.to not in site.directory.platforms:
+            yield site.error(
+                ("routes", i, "to"),
+                f"没有平台 {route.to} 的热线 / platform {route.to} has no hotline",
+                "在 hotlines.yaml 加上它，或删去此路由 / add one to hotlines.yaml or remove this route",
+            )
+        if route.division.endswith("0000"):
+            yield site.warning(
+                ("routes", i, "division"),
+                f"省级代码 {route.division} 不会覆盖其下的州市和区县 / "
+                "a province's code does not cover the prefectures and counties in it",
+                '全省用 "*" / write "*" for all of it',
+            )
+        yield from _targets(site, i, route)
+
+
+def _targets(site: Site, i: int, route: Route) -> Faults:
+    directory = site.directory
+    seen = set[object]()
+    for j, target in enumerate(route.targets):
+        way: Way = ("routes", i, "targets", j)
+        if isinstance(target, GroupTarget) and not directory.seats_of(route.to, target.kind):
+            yield site.error(
+                (*way, "kind"),
+                f"{route.to} 没有 {target.kind} 座席 / {route.to} has no {target.kind} seat",
+                "在 seats.yaml 加上，或删去此目标 / add one to seats.yaml or remove this target",
+            )
+        elif isinstance(target, SeatTarget):
+            seat = directory.seat(target.number)
+            if seat is None:
+                near = did_you_mean(target.number, [s.number for s in directory.seats_of(route.to)])
+                yield site.error(
+                    (*way, "number"),
+                    f"没有座席 {target.number} / no seat {target.number}",
+                    f"是否 {near}？ / did you mean {near}?" if near else "见 seats.yaml / see seats.yaml",
+                )
+            elif seat.platform != route.to:
+                yield site.error(
+                    (*way, "number"),
+                    f"座席 {seat.number} 属于 {seat.platform}，此路由通向 {route.to} / "
+                    f"seat {seat.number} belongs to {seat.platform}, this route leads to {route.to}",
+                )
+        elif isinstance(target, PhoneTarget) and directory.trunk(target.trunk) is None:
+            near = did_you_mean(target.trunk, [t.name for t in directory.trunks])
+            yield site.error(
+                (*way, "trunk"),
+                f"没有中继 {target.trunk} / no trunk '{target.trunk}'",
+                f"是否 {near}？ / did you mean {near}?" if near else "见 trunks.yaml / see trunks.yaml",
+            )
+        what = (target.kind, getattr(target, "number", None))
+        if what in seen:
+            yield site.warning(way, "同一目标出现两次 / the same target twice in one route")
+        seen.add(what)
+
+
+def hotlines_are_served(site: Site) -> Faults:
+    """A hotline has general seats, and a way to the other platform.
+
+    Dedicated seats take only handed-over calls, so they do not serve a hotline's own callers.
+    """
+    directory = site.directory
+    for i, hotline in enumerate(directory.hotlines):
+        platform = hotline.platform
+        if not directory.seats_of(platform, "general"):
+            yield site.error(
+                ("hotlines", i, "platform"),
+                f"热线 {hotline.number} 没有普通座席 / hotline {hotline.number} has no general seat",
+                f"在 seats.yaml 加 platform {platform} 的 general 座席 / add one to seats.yaml",
+            )
+        for other in PLATFORMS:
+            if other != platform and not directory.route(other, hotline.division):
+                yield site.warning(
+                    ("hotlines", i, "number"),
+                    f"热线 {hotline.number} 没有通向 {other} 的路由 / "
+                    f"hotline {hotline.number} has no route to {other}",
+                    f'在 routes.yaml 加 to: "{other}" / add one to routes.yaml',
+                )
+
+
+def trunks_are_closed(site: Site) -> Faults:
+    """A trunk that takes calls from everywhere invites toll fraud."""
+    for i, trunk in enumerate(site.directory.trunks):
+        for j, network in enumerate(trunk.accepts):
+            if network.endswith("/0"):
+                yield site.warning(
+                    ("trunks", i, "accepts", j),
+                    "任何地址都可呼入 / anybody may call in",
+                    "只写对端地址 / list the peer's addresses only",
+                )
+
+
+def nuisance_is_current(site: Site) -> Faults:
+    """An expired entry has no effect and should be renewed or removed; our own numbers are never listed."""
+    own = {h.number for h in site.directory.hotlines} | {s.number for s in site.directory.seats}
+    for i, entry in enumerate(site.directory.nuisance):
+        if entry.until < site.today:
+            yield site.warning(
+                ("nuisance", i, "until"),
+                f"已于 {entry.until} 到期 / expired on {entry.until}",
+                "续期或删去 / renew or remove it",
+            )
+        if entry.number in own:
+            yield site.error(
+                ("nuisance", i, "number"),
+                "这是本站的热线或座席 / this is a hotline or seat of this site",
+                "删去它 / remove it",
+            )
+
+
+RULES: Final[tuple[Callable[[Site], Faults], ...]] = (
+    no_duplicates,
+    keys_lead_somewhere,
+    routes_lead_somewhere,
+    hotlines_are_served,
+    trunks_are_closed,
+    nuisance_is_current,
+)

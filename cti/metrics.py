@@ -1,0 +1,64 @@
+"""Every metric on one page: name, unit, labels, buckets. Labels are low-cardinality; never a number, never an id.
+
+Knows: prometheus_client. Must not know: who counts. Bounds include exactly 5, 10, 15, 20, 30 s (DOMAIN.md).
+"""
+
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from cti.core.facts import Fact
+
+WAIT_BOUNDS = (1.0, 2.0, 5.0, 10.0, 15.0, 20.0, 30.0, 60.0, 120.0, 300.0)
+
+
+class Metrics:
+    """One registry per service. Implements the meters the runtime, AMI client, ledger and FastAGI server ask for."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        r = self.registry
+        self.calls = Counter(
+            "cti_calls_total", "ended calls by outcome (answered, abandoned, timeout, refused, unasked)",
+            ("hotline", "outcome"), registry=r)  # fmt: skip
+        self.wait = Histogram(
+            "cti_answer_wait_seconds", "from asking for a person to the person's answer",
+            ("hotline",), buckets=WAIT_BOUNDS, registry=r)  # fmt: skip
+        self.transfers = Counter(
+            "cti_transfers_total", "ended transfers (answered, returned, abandoned, cancelled, refused, unknown)",
+            ("first_platform", "to", "outcome", "why"), registry=r)  # fmt: skip
+        self.transfer_answer = Histogram(
+            "cti_transfer_answer_seconds", "from the key to a person's answer at the target",
+            ("first_platform", "to"), buckets=WAIT_BOUNDS, registry=r)  # fmt: skip
+        self.facts = Counter("cti_ledger_facts_total", "facts appended", ("source",), registry=r)
+        self.anomalies = Counter("cti_anomalies_total", "steps the core did not expect", ("code",), registry=r)
+        self.bad_steps = Counter("cti_bad_steps_total", "steps of the dialplan that do not read", registry=r)
+        self.commands = Counter(
+            "cti_commands_total", "commands to Asterisk", ("command", "result"), registry=r)  # fmt: skip
+        self.ami_up = Gauge("cti_ami_up", "1 while the AMI link is logged in", registry=r)
+        self.ami_events = Counter("cti_ami_events_total", "AMI messages", ("what",), registry=r)
+        self.ami_reconnects = Counter("cti_ami_reconnects_total", "AMI links made again", registry=r)
+        self.ledger_up = Gauge("cti_ledger_up", "1 while Redis answers", registry=r)
+        self.spool = Gauge("cti_spool_facts", "facts waiting on local disk for Redis", registry=r)
+        self.ledger_events = Counter(
+            "cti_ledger_events_total", "ledger incidents (spooled, skipped, conflict, lost...)", ("what",), registry=r)
+        self.agi_sessions = Counter("cti_agi_sessions_total", "FastAGI sessions by end", ("result",), registry=r)
+        self.live_calls = Gauge("cti_live_calls", "callers by where they are", ("phase",), registry=r)
+        self.seats = Gauge("cti_seats", "seats by observed state", ("platform", "kind", "state"), registry=r)
+
+    def saw(self, fact: Fact) -> None:
+        """Count one fact (`cti.ports.Meter`)."""
+        self.facts.labels(fact.source).inc()
+        data = fact.data
+        if fact.kind == "CallEnded":
+            hotline = str(data["hotline"])
+            self.calls.labels(hotline, str(data["outcome"])).inc()
+            if data["outcome"] == "answered":
+                self.wait.labels(hotline).observe(int(str(data["wait_ms"])) / 1000)
+        elif fact.kind == "TransferEnded":
+            way = (str(data["first_platform"]), str(data["to"]))
+            self.transfers.labels(*way, str(data["outcome"]), str(data["why"])).inc()
+            if int(str(data["answer_ms"])) >= 0:
+                self.transfer_answer.labels(*way).observe(int(str(data["answer_ms"])) / 1000)
+        elif fact.kind == "Anomaly":
+            self.anomalies.labels(str(data["code"])).inc()

@@ -1,0 +1,299 @@
+"""Settings of one site's service: `config/site.yaml`, then environment `CTI_…`, then what the command line says.
+
+Knows: what can be set, its bounds and its defaults (all on loopback). Must not know: who uses it.
+The environment names a nested setting with two underscores: `CTI_REDIS__URL`, `CTI_AMI__PORT`.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
+from pydantic_settings import BaseSettings, EnvSettingsSource, SettingsConfigDict, SettingsError
+
+from cti.directory.fields import Division, Host, Port, refuse
+from cti.directory.model import Name
+from cti.problem import ConfigError, Problem, did_you_mean, dotted
+from cti.yamlfile import Document, load
+from cti.yamlmodel import describe, problems_of
+
+PREFIX: Final = "CTI_"
+NESTED: Final = "__"
+OUTSIDE: Final = frozenset({"CTI_CONFIG"})
+"""Names in the environment that belong to the commands, not to the settings."""
+
+Seconds = Annotated[float, Field(gt=0, le=300)]
+
+
+def _redis_url(value: str) -> str:
+    if not re.fullmatch(r"(rediss?://[^\s/]+(/\d*)?(\?\S*)?|unix://\S+)", value):
+        raise refuse(
+            "redis_url",
+            "不是 Redis 地址 / not a Redis address",
+            "redis://host:port/db, rediss://… 或/or unix://…",
+        )
+    return value
+
+
+def _username(value: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9_-]{1,64}", value):
+        raise refuse("username", "用户名只许字母、数字、_ 和 - / a user name is A-Z a-z 0-9 _ - only")
+    return value
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class SiteSettings(_Section):
+    """Which site this is: the division it serves (GB/T 2260) and its name."""
+
+    code: Division = "530100"
+    name: Name = Name(zh="昆明市联动站点", en="Kunming linkage site")
+
+
+class AmiSettings(_Section):
+    """Asterisk's manager interface. Neither `secret` nor `secret_file`: the embedded Asterisk's own is used."""
+
+    host: Host = "127.0.0.1"
+    port: Port = 5038
+    username: Annotated[str, AfterValidator(_username)] = "cti"
+    secret: SecretStr | None = None
+    secret_file: Path | None = None
+
+    @model_validator(mode="after")
+    def _one_secret(self) -> AmiSettings:
+        if self.secret is not None and self.secret_file is not None:
+            raise refuse(
+                "secret_twice", "secret 与 secret_file 只能写一个 / give secret or secret_file, not both"
+            )
+        return self
+
+    def read_secret(self) -> str | None:
+        """The secret itself, without its line's end; `None` when neither is set.
+
+        Raises `ConfigError` if the file is unreadable, empty, too long, or holds a character that would end the
+        AMI header (CR, LF, NUL smuggle actions).
+        """
+        if self.secret is not None:
+            value, origin = self.secret.get_secret_value(), "ami.secret"
+        elif self.secret_file is not None:
+            origin = str(self.secret_file)
+            try:
+                with self.secret_file.open(encoding="utf-8") as stream:
+                    value = stream.read(1025).removesuffix("\n").removesuffix("\r")
+            except (OSError, UnicodeDecodeError) as error:
+                reason = getattr(error, "strerror", None) or "not UTF-8"
+                raise ConfigError(
+                    (
+                        Problem(
+                            origin,
+                            0,
+                            "ami.secret_file",
+                            f"无法读取 / cannot read: {reason}",
+                            "检查路径和权限 / check path and permissions",
+                        ),
+                    )
+                ) from None
+        else:
+            return None
+        if not value or len(value) > 256 or not value.isprintable():
+            raise ConfigError(
+                (
+                    Problem(
+                        origin,
+                        0,
+                        "ami.secret",
+                        "口令须为 1–256 个可见字符 / a secret is 1–256 printable characters",
+                    ),
+                )
+            )
+        return value
+
+
+class RedisSettings(_Section):
+    """Where the ledger lives. May hold a password: never logged."""
+
+    url: Annotated[str, Field(repr=False), AfterValidator(_redis_url)] = "redis://127.0.0.1:6379/0"
+
+
+class AgiSettings(_Section):
+    """Where the FastAGI server listens, and how many calls it serves at once."""
+
+    host: Host = "127.0.0.1"
+    port: Port = 4573
+    max_sessions: Annotated[int, Field(ge=1, le=10_000)] = 500
+
+
+class HttpSettings(_Section):
+    """Where console and interface listen."""
+
+    host: Host = "127.0.0.1"
+    port: Port = 8080
+
+
+class CelSettings(_Section):
+    """Asterisk's own record (cel_custom CSV), read to catch up after an absence."""
+
+    path: Path = Path("/var/log/asterisk/cel-custom/Master.csv")
+
+
+class PathSettings(_Section):
+    """What the service keeps on disk; relative paths start at the working directory."""
+
+    state: Path = Path(".runtime/state")
+    spool: Path = Path(".runtime/state/spool.sqlite3")
+    """local write-ahead while Redis is away; beside `state` unless said otherwise"""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _beside_state(cls, data: Any) -> Any:
+        if isinstance(data, dict) and "spool" not in data and isinstance(data.get("state"), str | Path):
+            return {**data, "spool": Path(data["state"]) / "spool.sqlite3"}
+        return data
+
+
+class LogSettings(_Section):
+    """How much is logged, and in which form."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    format: Literal["json", "text"] = "json"
+
+
+class Timers(_Section):
+    """Time-outs in seconds. Every network wait has one; the defaults are proposals."""
+
+    connect: Seconds = 3.0
+    """opening a connection to Asterisk or Redis"""
+    action: Seconds = 5.0
+    """an AMI action's response"""
+    ping: Seconds = 5.0
+    """AMI silence before a ping; a second silence is a lost link"""
+    reconnect_max: Seconds = 10.0
+    """longest pause between two attempts to connect"""
+    redis: Seconds = 1.0
+    """a Redis command, before the fact goes to the spool alone"""
+    agi: Seconds = 5.0
+    """a FastAGI peer's answer"""
+    shutdown: Seconds = 5.0
+    """ordered shutdown, before what is left is cancelled"""
+
+
+class Settings(BaseSettings):
+    """Everything that can be set. Build it with `load_settings`."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, env_nested_delimiter=NESTED, extra="forbid", frozen=True
+    )
+
+    site: SiteSettings = SiteSettings()
+    ami: AmiSettings = AmiSettings()
+    redis: RedisSettings = RedisSettings()
+    agi: AgiSettings = AgiSettings()
+    http: HttpSettings = HttpSettings()
+    cel: CelSettings = CelSettings()
+    paths: PathSettings = PathSettings()
+    log: LogSettings = LogSettings()
+    timers: Timers = Timers()
+
+
+def check_settings(
+    path: Path | None = None,
+    overrides: Mapping[str, Any] | None = None,
+) -> tuple[Settings | None, list[Problem]]:
+    """The settings, or `None` and every problem with its file and line, or the environment's name.
+
+    `path`: `site.yaml`; `None` takes the defaults. `overrides`: nested, as the file would be, e.g.
+    `{"ami": {"port": 5039}}`; they win over the environment, which wins over the file.
+    """
+    document = load(path) if path is not None else Document("(defaults)", value={})
+    if document.problems:
+        return None, document.problems
+    if not isinstance(document.value, dict):
+        return None, [document.problem((), "须为键值表 / must be a mapping", "如 / e.g. site: {code: ...}")]
+    problems = _unknown_names()
+    try:
+        environment = EnvSettingsSource(Settings)()
+    except SettingsError as error:
+        return None, [
+            *problems,
+            Problem(
+                "环境变量/environment",
+                0,
+                "",
+                f"无法读取 / cannot read: {error}",
+                "一次设一项 / set one value each: CTI_AMI__PORT=5038",
+            ),
+        ]
+    layers = (document.value, environment, dict(overrides or {}))
+    merged: dict[str, Any] = {}
+    for layer in layers:
+        merged = _merge(merged, layer)
+    try:
+        return Settings(**merged), problems
+    except ValidationError as error:
+        for one in error.errors(include_url=False):
+            loc = tuple(one["loc"])
+            if _holds(layers[2], loc):
+                message, cure = describe(dict(one), Settings)
+                problems.append(Problem("命令行/command line", 0, dotted(loc), message, cure))
+            elif _holds(environment, loc):
+                message, cure = describe(dict(one), Settings)
+                name = PREFIX + NESTED.join(str(part).upper() for part in loc)
+                problems.append(Problem(f"环境变量/environment {name}", 0, dotted(loc), message, cure))
+        placed = {p.where for p in problems}
+        problems += [p for p in problems_of(error, document, Settings) if p.where not in placed]
+        return None, problems
+
+
+def load_settings(path: Path | None = None, overrides: Mapping[str, Any] | None = None) -> Settings:
+    """The settings (see `check_settings`); raises `ConfigError` with every problem."""
+    settings, problems = check_settings(path, overrides)
+    if settings is None:
+        raise ConfigError(tuple(problems))
+    return settings
+
+
+def _merge(below: dict[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    result = dict(below)
+    for key, value in above.items():
+        old = result.get(key)
+        result[key] = _merge(old, value) if isinstance(old, dict) and isinstance(value, Mapping) else value
+    return result
+
+
+def _holds(layer: Mapping[str, Any], loc: tuple[int | str, ...]) -> bool:
+    here: Any = layer
+    for part in loc:
+        if not isinstance(here, Mapping) or part not in here:
+            return False
+        here = here[part]
+    return bool(loc)
+
+
+def _unknown_names() -> list[Problem]:
+    """A misspelt name in the environment would be ignored in silence."""
+    known = [PREFIX + section.upper() for section in Settings.model_fields]
+    found = []
+    for name in sorted(os.environ):
+        if (
+            name.upper().startswith(PREFIX)
+            and name not in OUTSIDE
+            and name.upper().split(NESTED)[0] not in known
+        ):
+            near = did_you_mean(name.upper().split(NESTED)[0], known)
+            found.append(
+                Problem(
+                    f"环境变量/environment {name}",
+                    0,
+                    "",
+                    "未知的设置，不起作用 / unknown setting, no effect",
+                    f"是否 {near}？ / did you mean {near}?" if near else "",
+                    level="warning",
+                )
+            )
+    return found

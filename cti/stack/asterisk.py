@@ -1,0 +1,76 @@
+"""One embedded Asterisk: its folders, its files, and the child process that runs it.
+
+Knows: what Asterisk needs on disk and when it is ready. Must not know: what the configuration says
+(render.py).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+import tempfile
+from pathlib import Path
+
+from cti.directory import Directory
+from cti.stack.render import Place, render
+from cti.stack.root import RuntimeRoot
+from cti.stack.sounds import ensure_sounds
+from cti.stack.supervise import Child
+
+FOLDERS = ("etc", "db", "lib", "agi", "cache", "spool", "sounds", "etc/local.d", "log/cel-custom", "log/cdr-custom")
+"""Made beforehand: without log/cel-custom rows of Asterisk's own record are lost with one ERROR line (ASTERISK.md §6)."""
+SOCKET_MAX = 100
+
+
+def run_folder(state: Path) -> Path:
+    """Where the control socket lives: in the state folder, or, when that path is too long for AF_UNIX, a private
+    folder of the temporary directory named after it."""
+    folder = state / "run"
+    if len(str(folder / "asterisk.ctl")) > SOCKET_MAX:
+        digest = hashlib.sha256(str(state).encode()).hexdigest()[:12]
+        folder = Path(tempfile.gettempdir()) / f"hotline-cti-{os.getuid()}-{digest}"
+    return folder
+
+
+def modules_of(root: RuntimeRoot) -> Path:
+    """Asterisk's module folder inside the runtime root."""
+    found = next(iter(sorted(root.path.glob("usr/lib/*/asterisk/modules"))), None)
+    return found or root.path / "usr/lib/asterisk/modules"
+
+
+def write_configuration(templates: Path, directory: Directory, place: Place, instance_key: bytes,
+                        root: RuntimeRoot) -> None:
+    """Fill the state folder: configuration (secrets inside, so readable by the owner alone), prompts, empty folders."""
+    for name in FOLDERS:
+        (place.state / name).mkdir(parents=True, exist_ok=True)
+    place.run.mkdir(mode=0o700, parents=True, exist_ok=True)
+    ensure_sounds(place.state / "sounds", root)
+    place.etc.chmod(0o700)
+    for name, text in render(templates, directory, place, instance_key).items():
+        (place.etc / name).write_text(text, encoding="utf-8")
+
+
+def asterisk_child(root: RuntimeRoot, place: Place) -> Child:
+    """Asterisk in the foreground, through the root's own loader. Ready when its AMI greets."""
+    argv = root.argv("asterisk", "-C", str(place.etc / "asterisk.conf"), "-f", "-n")
+    # UTC in the CEL file, whatever the machine's zone: dateformat %F %T has no offset
+    environment = {**os.environ, "TZ": "UTC", "LC_ALL": "C.UTF-8"}
+    return Child(
+        name="asterisk",
+        argv=argv,
+        cwd=place.state,
+        env=environment,
+        log_path=place.state / "log" / "console.log",
+        ready=lambda: _greets(place),
+        ready_timeout=60.0,
+        grace=5.0,
+    )
+
+
+async def _greets(place: Place) -> bool:
+    reader, writer = await asyncio.open_connection(place.host, place.ami_port)
+    try:
+        return (await reader.readline()).startswith(b"Asterisk Call Manager")
+    finally:
+        writer.close()

@@ -1,0 +1,93 @@
+"""Prompts a fresh install has: spoken by espeak-ng where the runtime has it, else plain signs; always some sound.
+
+Knows: which prompts the dialplan names. Must not know: Asterisk's state. Files are 8 kHz 16-bit mono WAV;
+a recorded file put in the folder is never overwritten.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import struct
+import subprocess
+import wave
+from array import array
+from pathlib import Path
+
+from cti.stack.root import RuntimeRoot
+
+RATE = 8000
+SIGNS: dict[str, tuple[tuple[int, int], ...]] = {
+    "xfer-failed": ((950, 180), (0, 80), (700, 180), (0, 80), (450, 250)),
+    "xfer-refused": ((450, 250), (0, 120), (450, 250)),
+}
+"""(Hz, ms) of the short signs whispered to a seat"""
+SPOKEN: dict[str, str] = {
+    "goodbye": "感谢您的来电，再见。",
+    "sorry": "很抱歉，现在没有人能接听您的电话，我们会尽快回电给您。遇到危险请直接拨打幺幺零。",
+    "unknown-number": "您拨打的号码不存在，请核对后再拨。",
+}
+SPARE: tuple[tuple[int, int], ...] = ((600, 250), (0, 100), (500, 250), (0, 100), (400, 400))
+"""instead of speech when no synthesizer is there"""
+
+
+def tone(steps: tuple[tuple[int, int], ...], level: float = 0.3) -> bytes:
+    """16-bit samples of a sequence of (Hz, ms), edges rounded so that it does not click."""
+    out = array("h")
+    for hertz, ms in steps:
+        count = RATE * ms // 1000
+        for i in range(count):
+            edge = min(1.0, i / 80, (count - i) / 80)
+            out.append(int(32767 * level * edge * math.sin(2 * math.pi * hertz * i / RATE)) if hertz else 0)
+    return out.tobytes()
+
+
+def ensure_sounds(folder: Path, root: RuntimeRoot) -> None:
+    """Make every prompt that is missing."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, steps in SIGNS.items():
+        _write(folder / f"{name}.wav", tone(steps))
+    for name, text in SPOKEN.items():
+        if not (folder / f"{name}.wav").exists():
+            _write(folder / f"{name}.wav", _speak(text, root) or tone(SPARE))
+
+
+def _write(path: Path, samples: bytes) -> None:
+    if path.exists():
+        return
+    partial = path.with_suffix(".part")
+    with wave.open(str(partial), "wb") as out:
+        out.setnchannels(1)
+        out.setsampwidth(2)
+        out.setframerate(RATE)
+        out.writeframes(samples)
+    partial.rename(path)
+
+
+def _speak(text: str, root: RuntimeRoot) -> bytes | None:
+    try:
+        argv = root.argv("espeak-ng", "-v", "cmn", "-s", "150", "--stdout", text)
+    except FileNotFoundError:
+        return None
+    data = root.path / "usr/lib/x86_64-linux-gnu/espeak-ng-data"
+    environment = {**os.environ, "ESPEAK_DATA_PATH": str(data)}
+    done = subprocess.run(argv, env=environment, capture_output=True, timeout=20, check=False)
+    if done.returncode or len(done.stdout) < 1000:
+        return None
+    header, samples = done.stdout[:44], array("h", done.stdout[44 : 44 + (len(done.stdout) - 44) // 2 * 2])
+    rate: int = struct.unpack("<I", header[24:28])[0]
+    return _resample(samples, rate).tobytes()
+
+
+def _resample(samples: array[int], rate: int) -> array[int]:
+    """To 8 kHz: a moving average against aliasing, then linear interpolation. Speech for a prompt, not for a studio."""
+    width = max(1, round(rate / RATE))
+    smooth = [sum(samples[max(0, i - width + 1) : i + 1]) / width for i in range(len(samples))]
+    out = array("h")
+    for i in range(int(len(smooth) * RATE / rate) - 1):
+        at = i * rate / RATE
+        k = int(at)
+        if k + 1 >= len(smooth):
+            break
+        out.append(int(smooth[k] + (smooth[k + 1] - smooth[k]) * (at - k)))
+    return out
