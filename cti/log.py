@@ -2,10 +2,10 @@
 
 Knows: structlog's and the standard library's loggers, and what a number looks like. Must not know: who logs.
 
-Two guards, because the first depends on discipline. (1) Fields that are meant to hold numbers (`caller`, `number`,
-`digits`, `callers`) are masked whole: 138****00, shorter ones `****`. (2) Every other text, also in nested values,
-exception reports and other libraries' records, loses any run of seven or more digits, unless the field is one of
-`PLAIN`, which are known to hold ids, times and counts. What escapes neither guard is a number spelt out in words.
+Two guards, because the first depends on discipline. (1) Fields meant to hold numbers (`caller`, `number`,
+`digits`, `callers`) are masked whole: 138****00, shorter ones `****`. (2) Every other text, also in nested
+values, exception reports and other libraries' records, loses any run of seven or more digits, unless its
+field is one of `PLAIN`, known to hold ids, times and counts. A number spelt out in words escapes both.
 """
 
 from __future__ import annotations
@@ -48,9 +48,10 @@ _SHOWN: Final = 9  # below this, three and two shown digits would leave too few 
 _DEPTH: Final = 6
 
 _CHANNEL: Final = re.compile(r"\b([A-Z][A-Za-z0-9]{1,20}/\S{0,120}?-)(00[0-9a-f]{6})(?![0-9A-Za-z@/-])")
-"""Asterisk's channel serial (PJSIP/1001-0000001a): hexadecimal, and no number begins with 00 and ends there."""
+"""Asterisk's channel serial (PJSIP/1001-0000001a); no telephone number of eight digits begins with 00."""
 _GROUPED: Final = re.compile(
-    r"(?<!\d)(?:\+?86[ -]?)?1[3-9]\d([ .-]?)\d{4}\1\d{4}(?!\d)|(?<!\d)0\d{2,3}[ )-]{1,2}\d{3,4}[ -]?\d{4}(?!\d)"
+    r"(?<!\d)(?:\+?86[ -]?)?1[3-9]\d([ .-]?)\d{4}\1\d{4}(?!\d)"
+    r"|(?<!\d)0\d{2,3}[ )-]{1,2}\d{3,4}[ -]?\d{4}(?!\d)"
 )
 """How people write numbers: 138 0000 0000, +86-138-0000-0000, 0871-6510 0110."""
 _RUN: Final = re.compile(r"\d{7,}")
@@ -65,7 +66,7 @@ def mask_number(value: str) -> str:
 
 
 def mask_text(text: str) -> str:
-    """`text` with every run of seven or more digits (in any script), and every number written in groups, masked."""
+    """`text` without its runs of seven or more digits (in any script) and numbers written in groups."""
     parts = _CHANNEL.split(text)  # text, channel head, serial, text, …
     for i in range(0, len(parts)):
         if i % 3 != 2:
@@ -129,7 +130,7 @@ def _hide(value: Any, depth: int) -> Any:
 
 
 def _one_line(logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
-    """For people's eyes: a caller's name must not start a new line that looks like ours, nor colour the terminal."""
+    """For people's eyes: a caller's name must not forge a line of ours, nor colour the terminal."""
     return {
         k: v
         if k == "exception" or not isinstance(v, str)
@@ -139,7 +140,7 @@ def _one_line(logger: WrappedLogger, method: str, event: EventDict) -> EventDict
 
 
 class MaskingHandler(logging.StreamHandler[TextIO]):
-    """Writes lines; one it cannot write is counted, never shown raw (the standard handler prints the arguments)."""
+    """Writes lines; one it cannot write is counted, never shown raw as the standard handler would."""
 
     lost = 0
 
@@ -155,8 +156,8 @@ class MaskingHandler(logging.StreamHandler[TextIO]):
 def configure_logging(level: str = "info", stream: TextIO | None = None, json: bool = True) -> MaskingHandler:
     """Send structlog's and every other library's records, masked, to `stream` (default: standard error).
 
-    `level`: debug, info, warning or error (`ValueError` otherwise). `json=False` prints for people's eyes. May be
-    called again: the last call wins. Returns the handler, whose `lost` is a metric.
+    `level`: debug, info, warning or error (`ValueError` otherwise). `json=False` prints for people's eyes.
+    May be called again: the last call wins. Returns the handler, whose `lost` is a metric.
     """
     threshold = logging.getLevelNamesMapping().get(level.upper())
     if threshold is None:
@@ -185,7 +186,7 @@ def configure_logging(level: str = "info", stream: TextIO | None = None, json: b
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
                 structlog.processors.StackInfoRenderer(),
-                structlog.processors.format_exc_info,  # before the mask: an exception's text may quote a number
+                structlog.processors.format_exc_info,  # before the mask: it may quote a number
                 mask_fields,
                 *render,
             ],

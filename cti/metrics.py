@@ -10,6 +10,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from cti.core.facts import Fact
 
 WAIT_BOUNDS = (1.0, 2.0, 5.0, 10.0, 15.0, 20.0, 30.0, 60.0, 120.0, 300.0)
+QUICK_BOUNDS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 1.0, 5.0)
 
 
 class Metrics:
@@ -37,12 +38,20 @@ class Metrics:
             "cti_commands_total", "commands to Asterisk", ("command", "result"), registry=r)  # fmt: skip
         self.ami_up = Gauge("cti_ami_up", "1 while the AMI link is logged in", registry=r)
         self.ami_events = Counter("cti_ami_events_total", "AMI messages", ("what",), registry=r)
-        self.ami_reconnects = Counter("cti_ami_reconnects_total", "AMI links made again", registry=r)
         self.ledger_up = Gauge("cti_ledger_up", "1 while Redis answers", registry=r)
         self.spool = Gauge("cti_spool_facts", "facts waiting on local disk for Redis", registry=r)
         self.ledger_events = Counter(
-            "cti_ledger_events_total", "ledger incidents (spooled, skipped, conflict, lost...)", ("what",), registry=r)
-        self.agi_sessions = Counter("cti_agi_sessions_total", "FastAGI sessions by end", ("result",), registry=r)
+            "cti_ledger_events_total", "duplicate, lost, conflict or corrupt facts", ("what",), registry=r)  # fmt: skip
+        self.agi_sessions = Counter(
+            "cti_agi_sessions_total", "FastAGI sessions by end", ("script", "outcome"), registry=r)  # fmt: skip
+        self.agi_seconds = Histogram(
+            "cti_agi_session_seconds", "FastAGI session, start to end",
+            ("script",), buckets=QUICK_BOUNDS, registry=r)  # fmt: skip
+        self.agi_faults = Counter("cti_agi_faults_total", "FastAGI peers' faults", ("kind",), registry=r)
+        self.ledger_append = Histogram(
+            "cti_ledger_append_seconds", "until a batch of facts was durable",
+            ("where",), buckets=QUICK_BOUNDS, registry=r)  # fmt: skip
+        self.spool_bytes = Gauge("cti_spool_bytes", "size of what waits on local disk", registry=r)
         self.live_calls = Gauge("cti_live_calls", "callers by where they are", ("phase",), registry=r)
         self.seats = Gauge("cti_seats", "seats by observed state", ("platform", "kind", "state"), registry=r)
 

@@ -1,4 +1,4 @@
-"""Settings of one site's service: `config/site.yaml`, then environment `CTI_…`, then what the command line says.
+"""Settings of one site's service: `config/site.yaml`, then environment `CTI_…`, then the command line.
 
 Knows: what can be set, its bounds and its defaults (all on loopback). Must not know: who uses it.
 The environment names a nested setting with two underscores: `CTI_REDIS__URL`, `CTI_AMI__PORT`.
@@ -19,7 +19,7 @@ from cti.directory.fields import Division, Host, Port, refuse
 from cti.directory.model import Name
 from cti.problem import ConfigError, Problem, did_you_mean, dotted
 from cti.yamlfile import Document, load
-from cti.yamlmodel import describe, problems_of
+from cti.yamlmodel import describe, placed, slips
 
 PREFIX: Final = "CTI_"
 NESTED: Final = "__"
@@ -57,7 +57,7 @@ class SiteSettings(_Section):
 
 
 class AmiSettings(_Section):
-    """Asterisk's manager interface. Neither `secret` nor `secret_file`: the embedded Asterisk's own is used."""
+    """Asterisk's manager interface. Without `secret` or `secret_file` the embedded Asterisk's own is used."""
 
     host: Host = "127.0.0.1"
     port: Port = 5038
@@ -76,8 +76,8 @@ class AmiSettings(_Section):
     def read_secret(self) -> str | None:
         """The secret itself, without its line's end; `None` when neither is set.
 
-        Raises `ConfigError` if the file is unreadable, empty, too long, or holds a character that would end the
-        AMI header (CR, LF, NUL smuggle actions).
+        Raises `ConfigError` if the file is unreadable, empty, too long, or holds a character that would end
+        the AMI header (CR, LF, NUL smuggle actions).
         """
         if self.secret is not None:
             value, origin = self.secret.get_secret_value(), "ami.secret"
@@ -229,24 +229,20 @@ def check_settings(
                 "一次设一项 / set one value each: CTI_AMI__PORT=5038",
             ),
         ]
-    layers = (document.value, environment, dict(overrides or {}))
-    merged: dict[str, Any] = {}
-    for layer in layers:
-        merged = _merge(merged, layer)
+    spoken = dict(overrides or {})
     try:
-        return Settings(**merged), problems
+        return Settings(**_merge(_merge(document.value, environment), spoken)), problems
     except ValidationError as error:
-        for one in error.errors(include_url=False):
+        for one in slips(error, Settings):
             loc = tuple(one["loc"])
-            if _holds(layers[2], loc):
-                message, cure = describe(dict(one), Settings)
+            message, cure = describe(one, Settings)
+            name = PREFIX + NESTED.join(str(part).upper() for part in loc)
+            if _holds(spoken, loc):
                 problems.append(Problem("命令行/command line", 0, dotted(loc), message, cure))
             elif _holds(environment, loc):
-                message, cure = describe(dict(one), Settings)
-                name = PREFIX + NESTED.join(str(part).upper() for part in loc)
                 problems.append(Problem(f"环境变量/environment {name}", 0, dotted(loc), message, cure))
-        placed = {p.where for p in problems}
-        problems += [p for p in problems_of(error, document, Settings) if p.where not in placed]
+            else:
+                problems.append(placed(one, document, Settings))
         return None, problems
 
 

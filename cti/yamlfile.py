@@ -36,7 +36,7 @@ class Mark:
 
 @dataclass(slots=True)
 class Document:
-    """A file's plain value (`None` if it could not be read), the mark of every key and value, its problems."""
+    """A file's plain value (`None` if unreadable), the mark of every key and value, and its problems."""
 
     file: str
     value: Any = None
@@ -67,7 +67,7 @@ class Document:
 
 
 def load(path: Path) -> Document:
-    """Read one YAML file. Never raises for what the file holds or for its absence: see `Document.problems`."""
+    """Read one YAML file. Never raises for what it holds or for its absence: see `problems`."""
     document = Document(str(path))
     try:
         parse(_read(path), document)
@@ -139,7 +139,7 @@ class _Refused(Exception):
 
 
 class _Builder:
-    """Composes plain values from parser events: yaml's own composer keeps no key marks and unfolds aliases."""
+    """Composes plain values from parser events; yaml's composer keeps no key marks and unfolds aliases."""
 
     def __init__(self, document: Document) -> None:
         self.document = document
@@ -220,15 +220,9 @@ class _Builder:
             here = (*path, key)
             if key in result:
                 first = self.document.keys[here].line
+                said = f"重复的键 {key}，第 {first} 行已有 / duplicate key '{key}', first on line {first}"
                 self.document.problems.append(
-                    Problem(
-                        self.document.file,
-                        event.start_mark.line + 1,
-                        dotted(here),
-                        f"重复的键 {key}，第 {first} 行已有 / duplicate key '{key}', first on line {first}",
-                        "删去其一 / remove one of them",
-                        event.start_mark.column + 1,
-                    )
+                    self._refuse(event, here, said, "删去其一 / remove one of them").problem
                 )
             self.document.keys[here] = _mark(event.start_mark)
             result[key] = self._node(next(events), events, here)

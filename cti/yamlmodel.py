@@ -1,4 +1,4 @@
-"""Pydantic's errors over a YAML document, said as `Problem`s: where the value stands, what is wrong, what to do.
+"""Pydantic's errors over a YAML document, said as `Problem`s: where, what is wrong, what to do.
 
 Knows: pydantic's error types and `yamlfile.Document`. Must not know: any particular model.
 """
@@ -63,21 +63,29 @@ _MESSAGES: Final[dict[str, tuple[str, str]]] = {
 def validate(
     model: type[M], document: Document, private: frozenset[str] = PRIVATE
 ) -> tuple[M | None, list[Problem]]:
-    """The document's value as `model`, or `None` and what is wrong with it. Values named in `private` stay unsaid."""
+    """The document's value as `model`, or `None` and what is wrong with it. `private` names stay unsaid."""
     if document.problems:
         return None, list(document.problems)
     try:
         return model.model_validate(document.value), []
     except ValidationError as error:
-        return None, problems_of(error, document, model, private)
+        problems = [placed(one, document, model, private) for one in slips(error, model)]
+        return None, sorted(problems, key=lambda p: (p.line, p.column))
 
 
-def problems_of(
-    error: ValidationError, document: Document, model: type[BaseModel], private: frozenset[str] = PRIVATE
-) -> list[Problem]:
-    """One `Problem` per error, in the file's order."""
-    problems = [_problem(dict(one), document, model, private) for one in error.errors(include_url=False)]
-    return sorted(problems, key=lambda p: (p.line, p.column))
+def slips(error: ValidationError, model: type[BaseModel]) -> list[dict[str, Any]]:
+    """Pydantic's errors, one per slip of the pen.
+
+    A misspelt key is not also said to be missing, and a list is not too short for what its entries lack.
+    """
+    errors: list[dict[str, Any]] = [dict(one) for one in error.errors(include_url=False)]
+    meant = {
+        (*loc[:-1], did_you_mean(loc[-1], _names(model, loc[:-1])))
+        for loc in (tuple(one["loc"]) for one in errors if one["type"] == "extra_forbidden")
+    }
+    above = {tuple(one["loc"])[:n] for one in errors for n in range(len(one["loc"]))}
+    consequences = {"missing": meant, "too_short": above}
+    return [one for one in errors if tuple(one["loc"]) not in consequences.get(str(one["type"]), ())]
 
 
 def describe(
@@ -115,9 +123,10 @@ def describe(
     return message, cure
 
 
-def _problem(
-    error: dict[str, Any], document: Document, model: type[BaseModel], private: frozenset[str]
+def placed(
+    error: dict[str, Any], document: Document, model: type[BaseModel], private: frozenset[str] = PRIVATE
 ) -> Problem:
+    """One of `slips` as a `Problem` at its value, its key, or where it is missing."""
     message, cure = describe(error, model, private)
     loc = tuple(error["loc"])
     way: Way = ()

@@ -21,7 +21,7 @@ from enum import StrEnum
 from typing import Any, ClassVar, TypeVar
 
 import greenback
-from asterisk.agi import (  # type: ignore[import-untyped]
+from asterisk.agi import (
     AGI,
     AGIAppError,
     AGIDBError,

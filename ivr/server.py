@@ -19,7 +19,7 @@ from urllib.parse import parse_qsl
 
 import greenback
 import structlog
-from asterisk.agi import AGIHangup  # type: ignore[import-untyped]
+from asterisk.agi import AGIHangup
 
 from ivr.agi import Agi, AgiClosed, AgiFailure, AgiFault, AgiProtocolError, AgiTimeout, AgiWire
 

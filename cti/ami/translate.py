@@ -10,6 +10,7 @@ Source: Asterisk 22, AMI event `CEL` (cel_manager), cel_custom.conf; dialplan/*.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from collections.abc import Mapping
@@ -39,8 +40,10 @@ class Step:
 
     @property
     def key(self) -> str:
-        """Idempotency key: the same step, live or from the file, has the same one."""
-        return f"cel/{self.at}/{self.uniqueid}/{self.name}"
+        """Idempotency key: the same step, live or from the file, has the same one. To the second, because that is all
+        AMI's EventTime has; what the step carries tells two of one second apart."""
+        carried = hashlib.blake2s(repr(sorted(self.extra.items())).encode(), digest_size=6).hexdigest()
+        return f"cel/{self.at // 1_000_000}/{self.uniqueid}/{self.name}/{carried}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,10 +65,8 @@ def step_of_message(message: Mapping[str, object]) -> Step | BadStep | None:
     if message.get("Event") != "CEL":
         return None
     name = str(message.get("EventName") or "")
-    if name == "USER_DEFINED":
-        name = str(message.get("UserDefType") or "")
     try:
-        at = micros(str(message.get("EventTime") or ""))
+        at = _precise(micros(str(message.get("EventTime") or "")), str(message.get("Timestamp") or ""))
     except ValueError:
         return BadStep(name, "EventTime is not a time")
     return Step(
@@ -77,6 +78,19 @@ def step_of_message(message: Mapping[str, object]) -> Step | BadStep | None:
         caller=str(message.get("CallerIDnum") or ""),
         extra=_extra(str(message.get("Extra") or "")),
     )
+
+
+def _precise(second: int, stamp: str) -> int:
+    """EventTime is whole seconds on AMI; the message's own Timestamp (µs, taken well under a millisecond later) fills
+    them in, as long as it falls into that very second: the key depends on it."""
+    try:
+        whole, _, fraction = stamp.partition(".")
+        at = int(whole) * 1_000_000 + int(fraction.ljust(6, "0")[:6] or 0)
+    except ValueError:
+        return second
+    if at // 1_000_000 == second // 1_000_000:
+        return at
+    return second + 999_999 if at > second else second
 
 
 def translate(step: Step) -> e.Event | BadStep | None:

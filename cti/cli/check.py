@@ -122,7 +122,7 @@ def _report(settings: Settings | None, checked: Checked, problems: list[Problem]
 
 
 def _coloured(problem: Problem) -> str:
-    """The problem as it prints itself, with its first word in colour (click drops colours when not on a terminal)."""
+    """The problem as it prints itself, its first word in colour (click drops it off a terminal)."""
     colour = "red" if problem.level == "error" else "yellow"
     place, mark, rest = str(problem).partition(": ")
     word, blank, text = rest.partition(" ")

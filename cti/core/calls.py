@@ -84,7 +84,7 @@ def _apply(call: Call, event: e.Event) -> Step:
             call = replace(call, phase=Phase.QUEUED, queued_at=call.queued_at or event.at)
         case e.SeatAnswered():
             call = _taken(call, event.seat, event.platform, event.at)
-            commands.append(LayRoute(call.ref, "*", call.division))
+            commands.append(LayRoute(call.ref, call.division))
         case e.CallerRecalled():
             call = replace(call, phase=Phase.WAITING)
         case e.CallerNotServed():
@@ -148,10 +148,12 @@ def _transfer_event(call: Call, event: e.Event) -> Step:
     if not named:
         return _open_transfer_hears(call, event)
     known = next((t for t in reversed(call.transfers) if t.id == named), None)
-    if known is None and call.transfer and isinstance(event, e.TransferStarted):
-        call, commands = _settle(call, event)
-    else:
-        commands = []
+    commands: list[Command] = []
+    if known is None and call.transfer:
+        if isinstance(event, e.TransferRequested) and call.transfer.state is not TransferState.JOINED:
+            return call, [_anomaly(event, "requested-while-open")]
+        if isinstance(event, e.TransferRequested | e.TransferStarted):
+            call, commands = _settle(call, event)
     changed, decided = machine.step(known, event)
     if isinstance(decided, machine.Anomaly):
         return call, [*commands, _anomaly(event, decided.code)]

@@ -1,7 +1,6 @@
 """What the core asks for: imperatives, plain frozen values, carried out by the shells through `cti.runtime`.
 
-The dialplan owns liveness, so these are few: records for the ledger, routes laid ready before a key is pressed, and the
-one door for a transfer. Must not know: how any of it is done.
+The dialplan owns liveness, so these are few: records for the ledger, and routes laid ready before a key is pressed. Must not know: how any of it is done.
 """
 
 from __future__ import annotations
@@ -29,30 +28,6 @@ class Record(Command):
 
 @dataclass(frozen=True, slots=True)
 class LayRoute(Command):
-    """Put this call's own way to a platform on the caller's channel, ready before a key is pressed."""
+    """Put this call's own ways to the platforms on the caller's channel, ready before a key is pressed."""
 
-    to: str
     division: str
-
-
-@dataclass(frozen=True, slots=True)
-class StartTransfer(Command):
-    """Knock at the door for a seat."""
-
-    transfer: str
-    to: str
-    seat: str
-
-
-@dataclass(frozen=True, slots=True)
-class CancelTransfer(Command):
-    """Take a ringing attempt back."""
-
-    transfer: str
-
-
-@dataclass(frozen=True, slots=True)
-class ReleaseCaller(Command):
-    """Let the caller wait in the lobby for the ringing target; his seat is free."""
-
-    transfer: str

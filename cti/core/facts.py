@@ -107,7 +107,8 @@ def cel_key(at_us: int, uniqueid: str, name: str, n: int = 0) -> str:
 
 def encode(fact: Fact) -> dict[bytes, bytes]:
     """Return the entry's fields. Raises TypeError when `data` is not flat: that is a bug of the caller."""
-    for name, value in fact.data.items():
+    flat: Mapping[Any, Any] = fact.data  # a type checker stops most mistakes, this stops the others
+    for name, value in flat.items():
         if not isinstance(name, str) or not (value is None or isinstance(value, (str, int))):
             kind = type(value).__name__
             raise TypeError(f"{fact.kind}.data[{name!r}] is {kind}, not a str, int, bool or None")

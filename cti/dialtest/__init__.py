@@ -1,8 +1,8 @@
 """拨测: test phones that prove who hears whom.
 
-Each phone registers with a real Asterisk, sends its own tone as G.711 A-law every 20 ms and keeps every packet it
-gets. Which party, music, silence or gap was heard at which moment is worked out from those packets alone; nothing
-the switch says about itself is believed.
+Each phone registers with a real Asterisk, sends its own tone as G.711 A-law every 20 ms and keeps every
+packet it gets. Which party, music, silence or gap was heard at which moment is worked out from those packets
+alone; nothing the switch says about itself is believed.
 
 ::
 

@@ -1,13 +1,16 @@
 """Who was heard when: from received packets to intervals and gaps; pure.
 
-Knows: the parties' tones by frequency, and how packets become labelled time. Must not know: sockets, SIP, calls.
+Knows: the parties' tones by frequency, and how packets become labelled time. Must not know: sockets, SIP,
+calls.
 
-**Convention** (the one all figures of this project use). A packet stands for the 20 ms that begin when it arrives.
-A *gap* is the time from the arrival of the last packet that held somebody to the arrival of the next packet that
-holds somebody again: **20–21 ms means that no packet was lost**, 40 that one was. Nothing is subtracted.
+**Convention** (the one all figures of this project use). A packet stands for the 20 ms that begin when it
+arrives. A *gap* is the time from the arrival of the last packet that held somebody to the arrival of the next
+packet that holds somebody again: **20–21 ms means that no packet was lost**, 40 that one was. Nothing is
+subtracted.
 
-Labels are sets of names: parties, or one of ``music`` (sound that is nobody's tone), ``silence``, ``gap`` (no packet
-for more than 30 ms) and ``dtmf`` (a telephone event instead of sound). ``music`` may stand beside parties.
+Labels are sets of names: parties, or one of ``music`` (sound that is nobody's tone), ``silence``, ``gap`` (no
+packet for more than 30 ms) and ``dtmf`` (a telephone event instead of sound). ``music`` may stand beside
+parties.
 """
 
 from __future__ import annotations
@@ -88,7 +91,9 @@ class Hearing:
         elif self.t1 > start:
             yield Interval(start, self.t1, what)
 
-    def holding(self, any_of: Collection[str], t0: float | None = None, t1: float | None = None) -> NDArray[np.float64]:
+    def holding(
+        self, any_of: Collection[str], t0: float | None = None, t1: float | None = None
+    ) -> NDArray[np.float64]:
         """Arrival times of the packets that held any of these names (parties, or ``music``, ``silence``)."""
         wanted = [index for index, label in enumerate(self.labels) if not label.isdisjoint(any_of)]
         low, high = self._window(t0, t1)
@@ -100,8 +105,8 @@ class Hearing:
     ) -> float:
         """The longest time, ms, in which none of these was heard; 20–21 is an undisturbed stream (see above).
 
-        The edges count: from ``t0`` to the first packet and from the last packet to ``t1``; nobody at all gives
-        the whole window. Choose ``t0`` when somebody is already heard.
+        The edges count: from ``t0`` to the first packet and from the last packet to ``t1``; nobody at all
+        gives the whole window. Choose ``t0`` when somebody is already heard.
         """
         low, high = self._window(t0, t1)
         marks = np.concatenate(([low], self.holding(any_of, low, high), [high]))
@@ -138,7 +143,8 @@ class Hearing:
 def listen(recording: rtp.Recording, parties: Mapping[int, str], t0: float, t1: float) -> Hearing:
     """Judge what ``recording`` holds between two moments.
 
-    ``parties``: frequency in Hz → name. A packet is judged with its neighbours, also those outside the window.
+    ``parties``: frequency in Hz → name. A packet is judged with its neighbours, also those outside the
+    window.
     """
     rows = recording.rows(t0, t1, margin=2)
     times = np.array(recording.times[rows])

@@ -1,12 +1,14 @@
-"""The RTP clock of the process: all phones' packets out on one tick, all packets in with the kernel's time stamp.
+"""The RTP clock of the process: all phones' packets out on one tick, all packets in with the kernel's time
+stamp.
 
 Knows: sockets, two threads, which packet is next on each line. Must not know: SIP, what the sounds mean.
 
-Why two threads beside asyncio. A test that measures gaps of 20 ms must not make them. The *sender* wakes every 5 ms
-and serves a quarter of the lines; it calls the C library's ``sendto`` without giving up the interpreter, because
-every release would cost a busy process a switch interval (5 ms) a packet. The *receiver* may be as late as it likes:
-the kernel stamps each datagram on arrival (SO_TIMESTAMPNS), and the stamps are moved to the monotonic clock.
-How late the sender itself was is kept (:meth:`Media.lateness`), so that a gap can be laid at the right door.
+Why two threads beside asyncio. A test that measures gaps of 20 ms must not make them. The *sender* wakes
+every 5 ms and serves a quarter of the lines; it calls the C library's ``sendto`` without giving up the
+interpreter, because every release would cost a busy process a switch interval (5 ms) a packet. The *receiver*
+may be as late as it likes: the kernel stamps each datagram on arrival (SO_TIMESTAMPNS), and the stamps are
+moved to the monotonic clock. How late the sender itself was is kept (:meth:`Media.lateness`), so that a gap
+can be laid at the right door.
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import ClassVar
 
 from cti.dialtest import rtp, tones
@@ -30,7 +33,25 @@ _TIMESPEC = struct.Struct("@qq")
 _LATE_S = 0.005
 _C = ctypes.PyDLL(None)  # PyDLL: the call keeps the interpreter lock
 _SENDTO = _C.sendto
-_SENDTO.argtypes = (ctypes.c_int, ctypes.c_char_p, ctypes.c_size_t, ctypes.c_int, ctypes.c_char_p, ctypes.c_uint)
+_SENDTO.argtypes = (
+    ctypes.c_int,
+    ctypes.c_char_p,
+    ctypes.c_size_t,
+    ctypes.c_int,
+    ctypes.c_char_p,
+    ctypes.c_uint,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """One tick of a digit: ``duration`` so far in samples; the END (sent three times, RFC 4733 2.5.1.4) of
+    the last digit tells its time."""
+
+    digit: str
+    duration: int
+    end: bool = False
+    done: Callable[[float], None] | None = None
 
 
 class Line:
@@ -48,30 +69,32 @@ class Line:
         self._seq = secrets.randbits(15)
         self._stamp = secrets.randbits(31)
         self._start = True  # the next audio packet carries the marker
-        self._keys: deque[tuple[str, int, bool] | None] = deque()
+        self._keys: deque[_Step | None] = deque()  # None: a tick of voice between two digits
         self._key_stamp = 0
-        self._done: deque[Callable[[float], None]] = deque()
 
     def aim(self, host: str, port: int, events: int | None, *, send: bool) -> None:
         """Send there (if ``send``), and take only what comes from that port."""
         self.recording.events = events
         self._from_port = port
-        address = struct.pack("=H", socket.AF_INET) + struct.pack("!H", port) + socket.inet_aton(host) + bytes(8)
+        address = (
+            struct.pack("=H", socket.AF_INET) + struct.pack("!H", port) + socket.inet_aton(host) + bytes(8)
+        )
         self._to = address if send and port else None
 
     def press(self, digits: str, duration_ms: int, gap_ms: int, done: Callable[[float], None]) -> None:
-        """Send digits as events from the next tick on. ``done`` gets, in the sender's thread, the time of the last END.
+        """Send digits as events from the next tick on. ``done`` gets, in the sender's thread, the time of the
+        last END.
 
         ValueError for a character that is no digit, or no agreement on telephone-event.
         """
         if self.recording.events is None or not digits or any(digit not in rtp.DIGITS for digit in digits):
             raise ValueError(f"cannot send {len(digits)} digits as events")
         steps = max(2, round(duration_ms / 20))
-        script: list[tuple[str, int, bool] | None] = []
-        for digit in digits:
-            script += [(digit, step * rtp.FRAME, step == steps) for step in range(1, steps + 1)]
+        script: list[_Step | None] = []
+        for index, digit in enumerate(digits, 1):
+            script += [_Step(digit, step * rtp.FRAME) for step in range(1, steps)]
+            script.append(_Step(digit, steps * rtp.FRAME, True, done if index == len(digits) else None))
             script += [None] * round(gap_ms / 20)
-        self._done.append(done)
         self._keys.extend(script)
 
     def next_packets(self, now: float) -> tuple[tuple[bytes, ...], bytes | None]:
@@ -84,15 +107,14 @@ class Line:
         if key is None:
             first, self._start = self._start, False
             return (self._packet(self._voice, rtp.PCMA, self._stamp, first),), self._to
-        digit, duration, end = key
-        begins = duration == rtp.FRAME
+        begins = key.duration == rtp.FRAME
         if begins:
             self._key_stamp = self._stamp
-        payload = rtp.event(digit, duration, end=end)
+        payload = rtp.event(key.digit, key.duration, end=key.end)
         kind = self.recording.events or 0
-        sent = tuple(self._packet(payload, kind, self._key_stamp, begins) for _ in range(3 if end else 1))
-        if end and not any(self._keys) and self._done:
-            self._done.popleft()(now)
+        sent = tuple(self._packet(payload, kind, self._key_stamp, begins) for _ in range(3 if key.end else 1))
+        if key.done is not None:
+            key.done(now)
         return sent, self._to
 
     def _packet(self, payload: bytes, kind: int, stamp: int, marker: bool) -> bytes:
@@ -117,7 +139,8 @@ class Line:
 
 
 class Media:
-    """All lines of the process. Shared by its phones: started with the first, stopped with the last of them."""
+    """All lines of the process. Shared by its phones: started with the first, stopped with the last of
+    them."""
 
     _shared: ClassVar[Media | None] = None
 
@@ -125,7 +148,8 @@ class Media:
         self._users = 0
         self._lines: tuple[tuple[Line, ...], ...] = ((),) * SLOTS
         self._by_fd: dict[int, Line] = {}
-        self._lock = threading.Lock()
+        # One lock a thread: a receiver held up by a busy interpreter must not hold up the sender.
+        self._out, self._in = threading.Lock(), threading.Lock()
         self._stop = threading.Event()
         self._poll = select.epoll()
         self._late: deque[tuple[float, float]] = deque(maxlen=10_000)
@@ -166,7 +190,7 @@ class Media:
             raise OSError("no even RTP port in 64 attempts")
         sock.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
         line = Line(sock, rtp.alaw(tones.samples(hz)))
-        with self._lock:
+        with self._out, self._in:
             slot = min(range(SLOTS), key=lambda index: len(self._lines[index]))
             self._set(slot, (*self._lines[slot], line))
             self._by_fd[sock.fileno()] = line
@@ -175,7 +199,7 @@ class Media:
 
     def close(self, line: Line) -> None:
         """Nothing is sent or received any more; the recording stays readable. May be repeated."""
-        with self._lock:
+        with self._out, self._in:
             if self._by_fd.pop(line.sock.fileno(), None) is None:
                 return
             for slot, lines in enumerate(self._lines):
@@ -200,7 +224,7 @@ class Media:
             now = time.monotonic()
             if now - tick > _LATE_S:
                 self._late.append((now, now - tick))
-            with self._lock:
+            with self._out:
                 for line in self._lines[slot]:
                     packets, address = line.next_packets(now)
                     for data in packets:
@@ -210,7 +234,7 @@ class Media:
         while not self._stop.is_set():
             ready = self._poll.poll(0.02)
             offset = time.monotonic_ns() - time.time_ns()
-            with self._lock:
+            with self._in:
                 for descriptor, _ in ready:
                     if (line := self._by_fd.get(descriptor)) is not None:
                         line.read(offset)

@@ -1,6 +1,7 @@
 """Session descriptions (RFC 4566) for one G.711 A-law stream with RFC 4733 events; sans-IO.
 
-Knows: address, port, direction and the number of the telephone-event payload. Must not know: SIP, sockets, calls.
+Knows: address, port, direction and the number of the telephone-event payload. Must not know: SIP, sockets,
+calls.
 """
 
 from __future__ import annotations
@@ -31,7 +32,8 @@ class MalformedSdp(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Sdp:
-    """One audio stream. ``direction`` is seen from whoever wrote it; ``events`` is None without telephone-event."""
+    """One audio stream. ``direction`` is seen from whoever wrote it; ``events`` is None without
+    telephone-event."""
 
     host: str
     port: int
@@ -63,7 +65,8 @@ class Sdp:
 
 
 def parse(body: bytes) -> Sdp:
-    """Raises MalformedSdp: not UTF-8, no address, no audio, no A-law in it. Port 0 (refused stream) is returned."""
+    """Raises MalformedSdp: not UTF-8, no address, no audio, no A-law in it. Port 0 (refused stream) is
+    returned."""
     try:
         lines = body.decode().splitlines()
     except UnicodeDecodeError:

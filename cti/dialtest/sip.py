@@ -1,8 +1,9 @@
 """SIP messages (RFC 3261) as values, and the arithmetic of their transactions; sans-IO.
 
-Knows: the syntax of requests and responses over UDP, name-addr, MD5 digest (RFC 2617), the retransmission schedule.
-Must not know: sockets, clocks, dialogs, phones. Whatever the peer sends either becomes a message that has every
-mandatory header, or raises :class:`MalformedSip`; nothing else is ever raised by :func:`parse`.
+Knows: the syntax of requests and responses over UDP, name-addr, MD5 digest (RFC 2617), the retransmission
+schedule. Must not know: sockets, clocks, dialogs, phones. Whatever the peer sends either becomes a message
+that has every mandatory header, or raises :class:`MalformedSip`; nothing else is ever raised by
+:func:`parse`.
 """
 
 from __future__ import annotations
@@ -89,7 +90,8 @@ class Headers:
         self._items.insert(0, self._items.pop())
 
     def set(self, name: str, value: str) -> None:
-        """Put ``value`` where the first field of that name stands and drop the others; append when there is none."""
+        """Put ``value`` where the first field of that name stands and drop the others; append when there is
+        none."""
         key, place = self._key(name), len(self._items)
         for index, (known, _) in enumerate(self._items):
             if self._key(known) == key:
@@ -224,7 +226,8 @@ def uri_user(uri: str) -> str:
 
 
 def parameter(value: str, name: str) -> str:
-    """The parameter ``;name=…`` of a header value, or an empty string. Text inside <> and quotes is not looked at."""
+    """The parameter ``;name=…`` of a header value, or an empty string. Text inside <> and quotes is not
+    looked at."""
     bare = re.sub(r'"(?:[^"\\]|\\.)*"|<[^>]*>', "", value)
     match = re.search(rf";\s*{re.escape(name)}\s*=\s*([^;,\s]+)", bare, re.IGNORECASE)
     return match.group(1) if match else ""
@@ -239,7 +242,8 @@ def parse(data: bytes) -> Request | Response:
     """One datagram → one message.
 
     Raises MalformedSip: no blank line, not UTF-8, bad start line, bad header line, a mandatory header missing
-    (Via, From, To, Call-ID, CSeq: RFC 3261 8.1.1), CSeq or Content-Length not numbers, body shorter than told.
+    (Via, From, To, Call-ID, CSeq: RFC 3261 8.1.1), CSeq or Content-Length not numbers, body shorter than
+    told.
     """
     head, blank, body = data.partition(b"\r\n\r\n")
     if not blank:
@@ -313,10 +317,11 @@ def authorization(
 
 
 def resend_delays(*, cap: float | None = T2) -> Iterator[float]:
-    """Waits before each repetition, doubling from T1, ending when 64*T1 have passed without the awaited answer.
+    """Waits before each repetition, doubling from T1, ending when 64*T1 have passed without the awaited
+    answer.
 
-    ``cap`` T2 for non-INVITE requests (timer E, 17.1.2.2) and final answers (timer G, 13.3.1.4); None for an INVITE
-    (timer A, 17.1.1.2), whose waits double without limit. Exhaustion is timer B, F or H.
+    ``cap`` T2 for non-INVITE requests (timer E, 17.1.2.2) and final answers (timer G, 13.3.1.4); None for an
+    INVITE (timer A, 17.1.1.2), whose waits double without limit. Exhaustion is timer B, F or H.
     """
     wait, left = T1, 64 * T1
     while left > 0:

@@ -1,17 +1,18 @@
 """The parties' tones and the detector that tells them apart in one packet; sans-IO.
 
-Knows: a packet is 160 samples at 8 kHz, so a spectrum has bins of 50 Hz; a tone on a multiple of 50 Hz fills exactly
-one bin with nothing beside it, and repeats from packet to packet with the same phase. Must not know: RTP, who has
-which tone, time. Samples in, truth values out.
+Knows: a packet is 160 samples at 8 kHz, so a spectrum has bins of 50 Hz; a tone on a multiple of 50 Hz fills
+exactly one bin with nothing beside it, and repeats from packet to packet with the same phase. Must not know:
+RTP, who has which tone, time. Samples in, truth values out.
 
-How a packet is judged (amplitudes as left by the digital path: the switch changes none, and a mixer adds them):
+How a packet is judged (amplitudes as left by the digital path: the switch changes none, and a mixer adds
+them):
 
 1. *full*: the bin has the amplitude all parties send, within 3 dB;
 2. *clean*: full tones carry at least 85 % of the packet: one party, or several in a conference;
 3. *steady*: a full tone whose complex amplitude is the same in the packet before or after: it is there below
    something else (a whispered beep, music);
-4. *border*: a packet at a swap holds a piece of a tone: the strongest counts when it carries a third of the packet
-   and the packet before or after holds it too;
+4. *border*: a packet at a swap holds a piece of a tone: the strongest counts when it carries a third of the
+   packet and the packet before or after holds it too;
 5. anything else above silence is music.
 """
 
@@ -40,7 +41,8 @@ TONES: tuple[int, ...] = tuple(_GRID[index * 7 % len(_GRID)] for index in range(
 
 
 def samples(hz: int) -> NDArray[np.int16]:
-    """One packet of the tone, int16[160], that may be repeated for ever. ValueError unless a multiple of 50 Hz."""
+    """One packet of the tone, int16[160], that may be repeated for ever. ValueError unless a multiple of 50
+    Hz."""
     if hz % STEP or not 0 < hz < 4000:
         raise ValueError(f"{hz} Hz does not repeat in 20 ms: use a multiple of {STEP} below 4000")
     turns = 2 * np.pi * hz / 8000 * np.arange(FRAME)

@@ -19,7 +19,7 @@ _ENTRY: Final = re.compile(r"(?:\[(?P<since>\d*)-(?P<until>\d*)\])?(?P<name>[^,\
 
 @lru_cache(maxsize=4096)
 def history(code: str) -> tuple[tuple[str, int | None], ...]:
-    """Every (name, year it was abolished or `None`) a six-digit code has had; empty for a code never given out."""
+    """Every (name, year abolished or `None`) a six-digit code has had; empty for one never given out."""
     if not re.fullmatch(r"[0-9]{6}", code):
         return ()
     parts = numdb.get("cn/loc").info(code)

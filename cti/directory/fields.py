@@ -1,8 +1,8 @@
 """The kinds of value a directory holds, each refusing what could do harm further down.
 
 Whatever is written here ends in the dialplan, in pjsip.conf and in AstDB, so a number is digits and nothing
-else (a `_` or `X` would make a pattern, `&` a second target, `,` a second argument) and a text holds no character
-that Asterisk's expressions, application arguments or configuration files give a meaning to.
+else (a `_` or `X` would make a pattern, `&` a second target, `,` a second argument) and a text holds no
+character that Asterisk's expressions, application arguments or configuration files give a meaning to.
 Must not know: the models built from them.
 """
 

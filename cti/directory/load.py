@@ -62,10 +62,10 @@ class Checked:
 
 
 def check_directory(folder: Path, today: dt.date) -> Checked:
-    """Read and check the five files of `folder`. `today` (site's local date) tells which nuisance entries expired.
+    """Read and check the five files of `folder`; `today` (local date) tells which nuisance entries expired.
 
-    Never raises for what the files hold. The rules between files are checked once each file is sound by itself,
-    so that one slip does not bring a page of consequences.
+    Never raises for what the files hold. The rules between files are checked once each file is sound by
+    itself, so that one slip does not bring a page of consequences.
     """
     documents: dict[str, Document] = {}
     parts: dict[str, Any] = {}

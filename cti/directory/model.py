@@ -1,4 +1,4 @@
-"""The linkage directory (联动目录) of one site: hotlines, seats, routes between the platforms, trunks, nuisance list.
+"""The linkage directory (联动目录) of one site: hotlines, seats, routes, trunks, nuisance list.
 
 Knows: frozen values and how to look things up in them. Must not know: files, YAML, Asterisk, the clock.
 """
@@ -149,7 +149,7 @@ class Nuisance(_Frozen):
 
 
 class Directory(_Frozen):
-    """One site's linkage directory. Build it with `load_directory`, which also checks the parts against each other."""
+    """One site's linkage directory. `load_directory` builds it and checks its parts against each other."""
 
     hotlines: tuple[Hotline, ...]
     seats: tuple[Seat, ...]
@@ -191,9 +191,9 @@ class Directory(_Frozen):
         return tuple(s for s in self.seats if s.platform == platform and kind in (None, s.kind))
 
     def route(self, to: Platform, division: str | None) -> tuple[Target, ...]:
-        """Targets on platform `to` for a call from `division`: county before prefecture before any; `()` if none.
+        """Targets on platform `to` for a call from `division`: county, else prefecture, else any, else `()`.
 
-        `None` or a malformed division (it may come from a caller's data) counts as unknown and meets only `*`.
+        `None` or a malformed division (it may come from a caller's data) is unknown and meets only `*`.
         """
         return next((self._routes[to, d] for d in divisions.lineage(division) if (to, d) in self._routes), ())
 

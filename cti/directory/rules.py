@@ -88,7 +88,7 @@ def _repeated(site: Site, part: str, name: str, values: list[str], *, say: bool 
 def keys_lead_somewhere(site: Site) -> Faults:
     """A key reaches another platform of this site, and no key hides another on the same platform's phones.
 
-    Asterisk fires a feature as soon as its code is complete, so of `*11` and `*110` the second is never reached.
+    Asterisk fires a feature once its code is complete: of `*11` and `*110` the second is never reached.
     """
     codes: dict[Platform, list[tuple[str, Way]]] = {}
     for i, hotline in enumerate(site.directory.hotlines):

@@ -37,15 +37,24 @@ class Progress:
 
 
 def unpack(
-    suite: str, packages: Sequence[str], partial: Path, debs: Path, tell: Callable[[Progress], None]
+    suite: str,
+    packages: Sequence[str],
+    partial: Path,
+    debs: Path,
+    lock: int,
+    tell: Callable[[Progress], None],
 ) -> str:
-    """Unpack into `partial` by the first mode that works; its name. RootFailed lists all that were tried."""
+    """Unpack into `partial` by the first mode that works; its name. RootFailed lists all that were tried.
+
+    mmdebstrap inherits the file descriptor `lock`: were we killed, it goes on for a while, and the next run
+    must wait until the last of its processes has let go of `partial`.
+    """
     modes = ("root", "chrootless") if os.geteuid() == 0 else ("chrootless", "fakechroot")
     failures = []
     for mode in modes:
         remove(partial)
         (debs / "partial").mkdir(parents=True, exist_ok=True)
-        returncode, last = _run(mode, suite, packages, partial, debs, tell)
+        returncode, last = _run(mode, suite, packages, partial, debs, lock, tell)
         if returncode == 0:
             return mode
         words = "\n".join(f"    | {line}" for line in last)
@@ -53,13 +62,20 @@ def unpack(
     remove(partial)
     raise RootFailed(
         "无法解包运行环境 / the programs could not be unpacked:\n" + "\n".join(failures) + "\n"
-        "多为网络或磁盘问题；修好后重跑同一命令即可续传。\n" "Most often the network (is Debian's mirror reachable, does apt need "
-        "a proxy?) or the disk (1 GB free).\n" "Run the same command again: finished downloads are kept."
+        "多为网络或磁盘问题；修好后重跑同一命令即可续传。\n"
+        "Most often the network (can apt reach its mirror? is a proxy needed?) or the disk (1 GB free).\n"
+        "Run the same command again: finished downloads are kept."
     )
 
 
 def _run(
-    mode: str, suite: str, packages: Sequence[str], target: Path, debs: Path, tell: Callable[[Progress], None]
+    mode: str,
+    suite: str,
+    packages: Sequence[str],
+    target: Path,
+    debs: Path,
+    lock: int,
+    tell: Callable[[Progress], None],
 ) -> tuple[int, list[str]]:
     """One run of mmdebstrap: its return code and last lines. It is stopped with all it started if we are."""
     command = [
@@ -75,7 +91,7 @@ def _run(
     env = {**os.environ, "HOTLINE_DEBS": str(debs), "LC_ALL": "C.UTF-8"}
     last: deque[str] = deque(maxlen=12)
     process = subprocess.Popen(
-        command, env=env, text=True, errors="replace", start_new_session=True,
+        command, env=env, text=True, errors="replace", start_new_session=True, pass_fds=(lock,),
         stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
     )  # fmt: skip
     try:

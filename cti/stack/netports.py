@@ -148,7 +148,7 @@ def _claim_all(kind: Kind, first: int, count: int) -> int | None:
 
 def _bindable(port: int, kind: Kind) -> bool:
     with socket.socket(socket.AF_INET, _TYPES[kind]) as probe:
-        if kind == "tcp":  # As servers do: a connection in TIME_WAIT is no owner. On UDP it would share the port.
+        if kind == "tcp":  # As servers do: TIME_WAIT is no owner. On UDP it would share.
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((LOOPBACK, port))

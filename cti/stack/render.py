@@ -13,8 +13,8 @@ from typing import Any
 
 import jinja2
 
-from cti.core.routing import Hop, route_text
-from cti.directory import Directory, GroupTarget, PhoneTarget, Platform, SeatTarget
+from cti.directory import Directory
+from cti.routes import routes
 
 DEDICATED_WEIGHT = 5
 """app_queue weight of the dedicated lines: a seat in two lines serves handed-over calls first"""
@@ -50,32 +50,6 @@ class Place:
     def cel_file(self) -> Path:
         """Asterisk's own record."""
         return self.state / "log" / "cel-custom" / "cel.csv"
-
-
-def line_of(platform: Platform, kind: str, directory: Directory) -> str:
-    """The app_queue name of a platform's dedicated or general seats."""
-    if kind == "dedicated":
-        return f"{platform}-dedicated"
-    return next(h.number for h in directory.hotlines if h.platform == platform)
-
-
-def hops(directory: Directory, to: Platform, division: str) -> tuple[Hop, ...]:
-    """The walk to a platform from a division, as the dialplan does it. Empty when there is no route."""
-    made = []
-    for target in directory.route(to, None if division == "*" else division):
-        match target:
-            case GroupTarget():
-                made.append(Hop("queue", line_of(to, target.kind, directory), target.timeout))
-            case SeatTarget():
-                made.append(Hop("dial", f"PJSIP/{target.number}", target.timeout))
-            case PhoneTarget():
-                made.append(Hop("dial", f"PJSIP/{target.number}@{target.trunk}", target.timeout))
-    return tuple(made)
-
-
-def routes(directory: Directory) -> dict[tuple[str, str], str]:
-    """Every route as text, by (platform, division): what AstDB family ``route`` must hold."""
-    return {(r.to, r.division): route_text(hops(directory, r.to, r.division)) for r in directory.routes}
 
 
 def _facts(directory: Directory, place: Place, instance_key: bytes) -> dict[str, Any]:
@@ -114,7 +88,7 @@ def _facts(directory: Directory, place: Place, instance_key: bytes) -> dict[str,
                       "wait": h.queue.wait, "recall": h.recall} for h in directory.hotlines],
         "queues": queues,
         "keys": [{"name": name, "code": code, "exten": "transfer", "to": to} for (code, to), name in codes.items()]
-        + [{"name": "kcancel", "code": "*1", "exten": "cancel", "to": ""}],
+        + [{"name": "kcancel", "code": "*9", "exten": "cancel", "to": ""}],
         "routes": [{"to": to, "text": every[to, "*"]} for to in directory.platforms if (to, "*") in every],
     }  # fmt: skip
 

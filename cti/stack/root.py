@@ -32,10 +32,10 @@ from rich.progress import Progress as Bar
 
 from cti.stack.mmdebstrap import Progress, RootFailed, ensure_installed, remove, unpack
 
-__all__ = ["Progress", "RootFailed", "RuntimeRoot", "ensure_root", "open_root"]
+__all__ = ["Progress", "RootFailed", "RuntimeRoot", "ensure_root", "ensure_root_with_bar", "open_root"]
 
 SUITE = "forky"
-PACKAGES = ("asterisk", "asterisk-moh-opsound-gsm", "sip-tester", "valkey-server", "prometheus")
+PACKAGES = ("asterisk", "asterisk-moh-opsound-gsm", "sip-tester", "valkey-server", "prometheus", "espeak-ng")
 CHECKS: dict[str, tuple[str, str]] = {  # program: (argument, what its answer must contain)
     "asterisk": ("-V", "Asterisk 22."),
     "valkey-server": ("--version", "Valkey server v="),
@@ -84,12 +84,12 @@ def ensure_root(dest: Path, *, progress: Callable[[Progress], None] | None = Non
     if (ready := open_root(root)) is not None:
         return ready
     dest.mkdir(parents=True, exist_ok=True)
-    with _locked(dest / ".lock", tell):
+    with _locked(dest / ".lock", tell) as lock:
         if (ready := open_root(root)) is not None:
             return ready
         ensure_installed(tell)
         partial, debs = dest / "root.partial", dest / "debs"
-        mode = unpack(SUITE, PACKAGES, partial, debs, tell)
+        mode = unpack(SUITE, PACKAGES, partial, debs, lock, tell)
         tell(Progress("校验 / checking the programs", 0.96))
         facts = {"suite": SUITE, "include": list(PACKAGES), "mode": mode, "packages": _packages(debs)}
         shutil.rmtree(partial / "var/cache/apt", ignore_errors=True)
@@ -143,14 +143,15 @@ def _verify(root: RuntimeRoot) -> None:
 
 
 @contextmanager
-def _locked(path: Path, tell: Callable[[Progress], None]) -> Iterator[None]:
+def _locked(path: Path, tell: Callable[[Progress], None]) -> Iterator[int]:
+    """One unpacker at a time; the lock's file descriptor, for children that must keep it alive."""
     with path.open("a") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             tell(Progress("等待另一个进程解包 / another process is unpacking: waiting", 0.0))
             fcntl.flock(file, fcntl.LOCK_EX)
-        yield
+        yield file.fileno()
 
 
 def _write_lock(path: Path, facts: Mapping[str, object], tell: Callable[[Progress], None]) -> None:
@@ -173,20 +174,24 @@ def main(arguments: list[str] | None = None) -> int:
     console = Console(stderr=True)
     try:
         if (root := open_root(options.dest.absolute() / "root")) is None:
-            root = _ensure_with_bar(options.dest, console)
+            root = ensure_root_with_bar(options.dest, console)
     except RootFailed as failure:
         console.print(f"✗ {failure}", style="red", markup=False, highlight=False)
         return 1
+    except KeyboardInterrupt:
+        console.print("已中断，重跑可续 / interrupted; run again to go on", markup=False, highlight=False)
+        return 130
     if options.json:
         facts = {"path": str(root.path), "mode": root.mode, "versions": dict(root.versions)}
         print(json.dumps(facts, indent=1))
     return 0
 
 
-def _ensure_with_bar(dest: Path, console: Console) -> RuntimeRoot:
+def ensure_root_with_bar(dest: Path, console: Console) -> RuntimeRoot:
     """A moving bar on a terminal, one line a stage in a log."""
     percent, stage = TextColumn("{task.percentage:>3.0f} %"), TextColumn("{task.description}")
-    with Bar(BarColumn(), percent, TimeElapsedColumn(), stage, console=console, disable=not console.is_terminal) as bar:
+    columns = (BarColumn(), percent, TimeElapsedColumn(), stage)
+    with Bar(*columns, console=console, disable=not console.is_terminal) as bar:
         task = bar.add_task("", total=1.0)
         seen = ""
 

@@ -1,0 +1,32 @@
+"""The command `cti`. Knows: which commands there are; each lives in a file of `cti/cli/`."""
+
+from __future__ import annotations
+
+import click
+
+from cti.cli.check import check
+from cti.cli.dialtest import dialtest
+from cti.cli.look import replay, status, trace
+from cti.cli.run import run, up
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="hotline-cti")
+def main() -> None:
+    """12345 与 110 一键转接 / one key moves a live caller between 12345 and 110.
+
+    \b
+    cti check                     检查配置 / check the configuration
+    cti up                        起一套完整系统 / Valkey, Asterisk and the service, embedded
+    cti run                       只起服务 / the service alone, against your Asterisk
+    cti status                    现在如何 / how things stand
+    cti trace REF                 一通电话的经过 / one call as a ladder
+    cti dialtest onekey-12345-110 拨测 / real calls with test phones
+    """
+
+
+for command in (check, run, up, status, trace, replay, dialtest):
+    main.add_command(command)
+
+if __name__ == "__main__":
+    main()

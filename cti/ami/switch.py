@@ -1,0 +1,69 @@
+"""Asterisk as the core's commands see it (`cti.ports.Switch`), and what else the service asks of it.
+
+Knows: which AMI action is which command. Must not know: rules. A transfer is exactly one action: a client killed after
+sending it changes nothing, a sequence of actions killed in the middle leaves somebody alone (ASTERISK.md §1).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Protocol
+
+import structlog
+
+from cti.ami.client import AmiClient, AmiError
+from cti.core import commands as c
+from cti.core.ids import channel_of
+
+log = structlog.get_logger(__name__)
+
+
+class SwitchMeter(Protocol):
+    """Counts commands by result: ok | refused | lost | timeout…"""
+
+    def command(self, name: str, result: str) -> None:
+        """One command carried out, or not."""
+
+
+class AmiSwitch:
+    """Carries commands out over one AMI link. ``routes`` gives every platform's route text for a division."""
+
+    def __init__(self, ami: AmiClient, routes: Callable[[str], Mapping[str, str]], meter: SwitchMeter) -> None:
+        self._ami, self._routes, self._meter = ami, routes, meter
+
+    async def carry_out(self, command: c.Command) -> None:
+        """One command. A failure is counted and logged; the dialplan stays the owner of the caller."""
+        name = type(command).__name__
+        try:
+            if isinstance(command, c.LayRoute):
+                await self._lay(command)
+        except AmiError as why:
+            self._meter.command(name, type(why).__name__)
+            log.info("command_failed", command=name, ref=command.ref, why=str(why))
+        else:
+            self._meter.command(name, "ok")
+
+    async def _lay(self, command: c.LayRoute) -> None:
+        for platform, text in self._routes(command.division).items():
+            await self._set(channel_of(command.ref), f"SHARED(ROUTE_{platform})", text)
+
+    async def _set(self, channel: str, variable: str, value: str) -> None:
+        await self._ami.action("Setvar", {"Channel": channel, "Variable": variable, "Value": value})
+
+    async def publish(self, routes: Mapping[tuple[str, str], str]) -> None:
+        """Lay the site's general routes into AstDB, family ``route``: what keys use when the service is away."""
+        for (platform, division), text in routes.items():
+            await self._ami.action("DBPut", {"Family": "route", "Key": f"{platform}/{division}", "Val": text})
+
+    async def device_states(self) -> dict[str, str]:
+        """Seat number → Asterisk's device state (NOT_INUSE, INUSE, RINGING, UNAVAILABLE…); empty without a link."""
+        states: dict[str, str] = {}
+        try:
+            listed = await self._ami.list_action("DeviceStateList")
+        except AmiError:
+            return states
+        for message in listed:
+            device = str(message.get("Device") or "")
+            if device.startswith("PJSIP/"):
+                states[device.removeprefix("PJSIP/")] = str(message.get("State") or "")
+        return states

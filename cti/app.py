@@ -1,0 +1,223 @@
+"""One site's service, wired by hand: one task group, ordered start, ordered shutdown.
+
+Knows: every part and how they hang together. Must not know: rules. Start order: state from the ledger, then what Asterisk
+wrote meanwhile, then live. The service may be killed at any instant; nothing here runs "on exit" that a caller needs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+import time
+from collections import Counter
+from collections.abc import Mapping
+
+import structlog
+
+from cti.ami.client import AmiClient, AmiConfig, Message
+from cti.ami.switch import AmiSwitch
+from cti.ami.translate import WANTED, BadStep, Step, step_of_message, translate
+from cti.catchup import CatchUp
+from cti.core import events as e
+from cti.core.answer_rate import RULE, TARGET_PERCENT, answer_rate
+from cti.core.entry import EntryBook, Nuisance
+from cti.core.facts import FactId
+from cti.directory import Directory
+from cti.ledger.ledger import Ledger
+from cti.ledger.stream import StreamAway
+from cti.meters import AgiMeter, AmiMeter, LedgerMeter
+from cti.metrics import Metrics
+from cti.routes import routes, routes_for
+from cti.runtime import Runtime
+from cti.settings import Settings
+from cti.web.server import WebServer
+from ivr.entry import make_entry
+from ivr.server import AgiLimits, FastAgiServer
+
+log = structlog.get_logger(__name__)
+
+DAY_US = 86_400_000_000
+SHANGHAI = dt.timezone(dt.timedelta(hours=8), "Asia/Shanghai")
+POLL_S = 2.0
+LEDGER_WAIT = 30
+"""tenths of a second given to Redis at the start"""
+
+
+def now_us() -> int:
+    """The service's clock: µs since the epoch, UTC."""
+    return time.time_ns() // 1000
+
+
+def entry_book(directory: Directory) -> EntryBook:
+    """What the entry of a call needs of the directory."""
+    return EntryBook(
+        hotlines={h.number: h.division for h in directory.hotlines},
+        nuisances=tuple(Nuisance(n.number, n.until, n.reason) for n in directory.nuisance),
+        police=frozenset(h.number for h in directory.hotlines if h.platform == "110"),
+        priority_110=max((h.priority for h in directory.hotlines if h.platform == "110"), default=10),
+        priority_12345=min((h.priority for h in directory.hotlines if h.platform == "12345"), default=0),
+    )
+
+
+class Service:
+    """Build it, then `await run()` until cancelled."""
+
+    def __init__(self, settings: Settings, directory: Directory) -> None:
+        self.settings, self.directory = settings, directory
+        self.metrics = Metrics()
+        ami_meter = AmiMeter(self.metrics)
+        self.ledger = Ledger(
+            settings.site.code, settings.redis.url, settings.paths.spool,
+            now_ms=lambda: time.time_ns() // 1_000_000, meter=LedgerMeter(self.metrics))  # fmt: skip
+        ami = settings.ami
+        self.ami = AmiClient(
+            AmiConfig(ami.host, ami.port, ami.username, ami.read_secret() or "",
+                      ping_interval=settings.timers.ping, action_timeout=settings.timers.action,
+                      connect_timeout=settings.timers.connect, backoff_max=settings.timers.reconnect_max),
+            wanted=WANTED, on_event=self._on_message, on_up=self._on_up, on_down=None, meter=ami_meter)  # fmt: skip
+        self.switch = AmiSwitch(self.ami, lambda division: routes_for(directory, division), ami_meter)
+        self.runtime = Runtime(self.ledger, self.switch, self.metrics, now_us)
+        self.catchup = CatchUp(
+            settings.cel.path, self._tell_row, lambda _: self.metrics.bad_steps.inc(),
+            lambda: self.ledger.read_checkpoint("cel"), lambda text: self.ledger.checkpoint("cel", text))  # fmt: skip
+        book = entry_book(directory)
+        self.agi = FastAgiServer(
+            settings.agi.host, settings.agi.port,
+            {"entry": make_entry(lambda: book, lambda: dt.datetime.now(SHANGHAI).date())},
+            limits=AgiLimits(sessions=settings.agi.max_sessions), meter=AgiMeter(self.metrics))  # fmt: skip
+        self.web = WebServer(settings.http.host, settings.http.port, self.metrics.registry, self.links, self.status)
+        self.started_at = now_us()
+        self.devices: dict[str, str] = {}
+        self._held: list[Step] | None = []
+        """live steps wait here while the file is being read, so that the core hears all in order"""
+
+    async def run(self) -> None:
+        """Until cancelled. Raises what no part could mend (a port in use, an unreadable state)."""
+        self.settings.paths.state.mkdir(parents=True, exist_ok=True)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self.ledger.run())
+            await self._adopt()
+            for part in (self.runtime, self.agi, self.web, self.ami):
+                group.create_task(part.run())
+            group.create_task(self.catchup.keep_checkpoint())
+            group.create_task(self._poll())
+            log.info("service_started", site=self.settings.site.code, calls=len(self.runtime.site.calls))
+
+    async def close(self) -> None:
+        """After `run`: what was begun is finished, files and links are closed."""
+        await self.ledger.aclose()
+
+    async def _adopt(self) -> None:
+        """The last day from the ledger. Redis away: start without; calls in progress come back from Asterisk's file."""
+        first = FactId((now_us() - DAY_US) // 1000, 0)
+        for _ in range(LEDGER_WAIT):
+            try:
+                self.runtime.adopt([fact async for _, fact in self.ledger.since(first)])
+                return
+            except StreamAway:
+                await asyncio.sleep(0.1)
+        log.warning("ledger_away_at_start", cure="is Redis running? facts go to the spool meanwhile")
+
+    # -- from Asterisk -------------------------------------------------------------------------------------------------
+    def _on_message(self, message: Message) -> None:
+        step = step_of_message(message)
+        if isinstance(step, BadStep):
+            self._bad(step)
+        elif step is not None and self._held is not None:
+            self._held.append(step)
+        elif step is not None:
+            self._tell(step)
+
+    async def _on_up(self) -> None:
+        """The link is up: lay the routes, read what was missed, then go live, in the order it happened."""
+        self._held = self._held if self._held is not None else []
+        await self.switch.publish(routes(self.directory))
+        missed = await self.catchup.run_once()
+        held, self._held = self._held or [], None
+        for step in held:
+            self._tell(step)
+        log.info("asterisk_linked", rows=missed, held=len(held))
+
+    def _tell(self, step: Step) -> None:
+        event = translate(step)
+        if isinstance(event, BadStep):
+            self._bad(event)
+        elif event is not None:
+            self.runtime.hear(event, "live", step.key)
+
+    def _tell_row(self, event: e.Event, key: str) -> None:
+        self.runtime.hear(event, "cel", key)
+
+    def _bad(self, step: BadStep) -> None:
+        self.metrics.bad_steps.inc()
+        log.warning("step_unreadable", step=step.name, why=step.why)
+
+    # -- to whoever looks ----------------------------------------------------------------------------------------------
+    def links(self) -> Mapping[str, bool]:
+        """Which outsides answer."""
+        return {"asterisk": self.ami.connected, "ledger": self.ledger.link_up, "agi": self.agi.ready.is_set()}
+
+    def status(self) -> Mapping[str, object]:
+        """What `cti status` shows; every figure with its rule. Times are ISO, Asia/Shanghai."""
+        now = now_us()
+        rate = answer_rate(self.runtime.ended, now - DAY_US, now + 1)
+        talking = {c.seat for c in self.runtime.site.calls.values() if c.phase == "talking"}
+        return {
+            "site": self.settings.site.code,
+            "name": self.settings.site.name.zh,
+            "now": dt.datetime.now(SHANGHAI).isoformat(timespec="seconds"),
+            "links": dict(self.links()),
+            "spool": self.ledger.backlog,
+            "window": "24h",
+            "offered": rate.offered,
+            "answered": rate.answered,
+            "abandoned": rate.abandoned,
+            "timed_out": rate.timed_out,
+            "refused": rate.refused,
+            "answer_rate": rate.text,
+            "target_percent": TARGET_PERCENT,
+            "meets_target": rate.meets_target,
+            "rule": RULE,
+            "hotlines": {
+                h.number: {
+                    "name": h.name.zh,
+                    "answer_rate": (r := answer_rate(self.runtime.ended, now - DAY_US, now + 1, h.number)).text,
+                    "offered": r.offered,
+                    "answered": r.answered,
+                }
+                for h in self.directory.hotlines
+            },
+            "transfers": [
+                {"from": a, "to": b, "outcome": outcome, "count": count}
+                for (a, b, outcome), count in sorted(self.runtime.transfers.items())
+            ],
+            "live": dict(Counter(str(c.phase) for c in self.runtime.site.calls.values() if c.phase != "ended")),
+            "calls": [
+                {
+                    "ref": c.ref, "hotline": c.hotline, "phase": str(c.phase), "seat": c.seat, "seconds":
+                    (now - c.arrived_at) // 1_000_000, "transfer": str(c.transfer.state) if c.transfer else "",
+                    "to": c.transfer.to if c.transfer else "", "division": c.division,
+                }
+                for c in self.runtime.site.calls.values() if c.phase != "ended"
+            ],
+            "seats": [
+                {"number": s.number, "platform": s.platform, "kind": s.kind, "name": s.name,
+                 "state": "talking" if s.number in talking else self.devices.get(s.number, "unknown").lower()}
+                for s in self.directory.seats
+            ],
+            "anomalies": self.runtime.anomalies,
+        }  # fmt: skip
+
+    async def _poll(self) -> None:
+        """Seats as Asterisk sees them, and the gauges."""
+        while True:
+            self.devices = await self.switch.device_states() or self.devices
+            self.metrics.ami_up.set(self.ami.connected)
+            for phase, count in Counter(str(c.phase) for c in self.runtime.site.calls.values()).items():
+                self.metrics.live_calls.labels(phase).set(count)
+            self.metrics.seats.clear()
+            for seat in self.directory.seats:
+                state = self.devices.get(seat.number, "unknown").lower()
+                self.metrics.seats.labels(seat.platform, seat.kind, state).inc()
+            await asyncio.sleep(POLL_S)
+

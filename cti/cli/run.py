@@ -1,0 +1,89 @@
+"""`cti run` the service alone; `cti up` everything embedded. Knows: signals and exit codes. Must not know: what they start."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+import signal
+import sys
+from pathlib import Path
+
+import click
+
+from cti.directory import Directory, load_directory
+from cti.log import configure_logging
+from cti.problem import ConfigError
+from cti.settings import Settings, load_settings
+from cti.share import folder
+
+CONFIG = click.option("--config", type=click.Path(path_type=Path, file_okay=False), envvar="CTI_CONFIG",
+                      help="配置目录 / folder of the configuration (default: the product's own)")  # fmt: skip
+
+
+def load(config: Path | None) -> tuple[Path, Settings, Directory]:
+    """Settings and directory, or every problem on stderr and exit 1."""
+    where = config or folder("config")
+    try:
+        settings = load_settings(where / "site.yaml" if (where / "site.yaml").exists() else None)
+        return where, settings, load_directory(where, dt.date.today())
+    except ConfigError as why:
+        click.echo(str(why), err=True)
+        click.echo("配置有误，先运行 cti check / the configuration is wrong: run cti check", err=True)
+        sys.exit(1)
+
+
+async def until_signalled(work: asyncio.Task[None]) -> None:
+    """Await the work; SIGINT and SIGTERM cancel it, once, in order."""
+    loop = asyncio.get_running_loop()
+    for name in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(name, work.cancel)
+    try:
+        await work
+    except asyncio.CancelledError:
+        return
+
+
+@click.command()
+@CONFIG
+def run(config: Path | None) -> None:
+    """只起服务，接你的 Asterisk 与 Redis / the service alone, against your Asterisk and Redis.
+
+    \b
+    cti run --config /etc/hotline-cti
+    CTI_AMI__HOST=10.0.0.5 cti run
+    """
+    from cti.app import Service
+
+    _, settings, directory = load(config)
+    configure_logging(settings.log.level, sys.stderr, json=settings.log.format == "json")
+
+    async def serve() -> None:
+        service = Service(settings, directory)
+        try:
+            async with asyncio.TaskGroup() as group:
+                await until_signalled(group.create_task(service.run()))
+        finally:
+            await service.close()
+
+    asyncio.run(serve())
+
+
+@click.command()
+@CONFIG
+@click.option("--state", type=click.Path(path_type=Path), default=Path(".runtime/state"), show_default=True,
+              help="本实例的目录 / folder of this instance")  # fmt: skip
+@click.option("--runtime", type=click.Path(path_type=Path), default=Path(".runtime"), show_default=True,
+              help="Asterisk 等程序所在 / where Asterisk and the others are unpacked")  # fmt: skip
+@click.option("--demo", is_flag=True, help="模拟来电与终端视图 / simulated callers and a live view")
+@click.option("--seconds", type=float, default=None, help="到时自停 / stop after so long")
+def up(config: Path | None, state: Path, runtime: Path, demo: bool, seconds: float | None) -> None:
+    """起一套完整系统 / Valkey, Asterisk and the service, on loopback; Ctrl-C stops all of it.
+
+    \b
+    cti up                     安静地运行 / run quietly
+    cti up --demo              四个 12345 席位、三个 110 专席、模拟来电 / demo seats and callers
+    """
+    from cti.demo.show import show
+
+    where, settings, directory = load(config)
+    sys.exit(asyncio.run(show(where, settings, directory, state, runtime, demo, seconds)))

@@ -1,0 +1,1 @@
+"""What a newcomer sees: demo seats, simulated callers, a live view of the terminal."""

@@ -1,0 +1,55 @@
+"""Simulated callers: SIPp, from outside the trunk, at a gentle rate, each with a voice of its own.
+
+Knows: SIPp's files and arguments. Must not know: seats. Source: SIPp 3.7 documentation (rtp_stream, injection files).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from pathlib import Path
+
+from cti.dialtest import rtp, tones
+from cti.stack.instance import TRUNK_HOST, Instance
+from cti.stack.netports import free_udp_port, free_udp_range
+from cti.stack.supervise import Child
+
+NAMES = ("张三", "李四", "王芳", "赵敏", "Liu Yang", "陈静")
+AREAS = ("0871", "0872", "0874", "0879", "0691")
+
+
+def _callers(rng: random.Random, voice: Path, count: int = 200) -> str:
+    """SIPp's injection file: number;name;voice;ms until he hangs up."""
+    lines = ["SEQUENTIAL"]
+    for _ in range(count):
+        number = f"1{rng.randint(30, 99)}{rng.randint(0, 99_999_999):08d}"
+        if rng.random() < 0.4:
+            number = f"{rng.choice(AREAS)}{rng.randint(2_000_000, 69_999_999):08d}"
+        stay = rng.randint(3_000, 6_000) if rng.random() < 0.06 else rng.randint(20_000, 45_000)
+        lines.append(f"{number};{rng.choice(NAMES)};{voice};{stay}")
+    return "\n".join(lines) + "\n"
+
+
+def caller_child(instance: Instance, hotline: str, seconds_between: float, seed: int, tone: int) -> Child:
+    """SIPp calling one hotline until stopped, one caller every ``seconds_between`` s."""
+    folder = instance.state / "callers" / hotline
+    folder.mkdir(parents=True, exist_ok=True)
+    voice = folder / "voice.alaw"
+    voice.write_bytes(rtp.alaw(tones.samples(tone)) * (8000 // len(tones.samples(tone))))
+    table = folder / "callers.csv"
+    table.write_text(_callers(random.Random(seed), voice), encoding="utf-8")
+    media = free_udp_range(64)
+    argv = instance.root.argv(
+        "sipp", f"127.0.0.1:{instance.ports.sip}", "-sf", str(Path(__file__).with_name("caller.xml")), "-s", hotline,
+        "-inf", str(table), "-i", TRUNK_HOST, "-mi", TRUNK_HOST, "-p", str(free_udp_port()), "-nostdin",
+        "-min_rtp_port", str(media.start), "-max_rtp_port", str(media.stop - 1),
+        "-r", "1", "-rp", str(int(seconds_between * 1000)), "-l", "20", "-recv_timeout", "180000",
+        "-skip_rlimit",
+    )  # fmt: skip
+
+    async def ready() -> bool:
+        await asyncio.sleep(0)
+        return True
+
+    return Child(name=f"callers-{hotline}", argv=argv, cwd=folder, env=None, log_path=folder / "sipp.log",
+                 ready=ready, ready_timeout=5.0, grace=2.0)  # fmt: skip

@@ -1,0 +1,66 @@
+"""Demo agents: test phones that answer, talk, and now and then press the key. Knows: phones. Must not know: the dialplan."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from types import TracebackType
+from typing import Self
+
+from cti.dialtest.phone import Answer, Phone
+from cti.dialtest.stack import TONES, Call
+from cti.stack.instance import Instance
+
+KEY = {"12345": "*110", "110": "*12345"}
+PRESS_CHANCE = 0.45
+THINK_S = (3.0, 8.0)
+"""how long an agent listens before he knows whose matter it is"""
+
+
+class DemoSeats:
+    """Registers every seat but ``leave`` (a human's softphone) for as long as the block lasts."""
+
+    def __init__(self, instance: Instance, leave: str, seed: int = 3) -> None:
+        self._instance, self._leave, self._rng = instance, leave, random.Random(seed)
+        self._phones: list[Phone] = []
+        self._task: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> Self:
+        server = ("127.0.0.1", self._instance.ports.sip)
+        for tone, seat in zip(TONES[10:], self._instance.directory.seats, strict=False):
+            if seat.number != self._leave:
+                phone = Phone(seat.number, tone, server, seat.number, seat.password(self._instance.key))
+                phone.on_invite = Answer(self._rng.uniform(0.8, 2.5))
+                self._phones.append(phone)
+                await phone.start()
+        self._task = asyncio.ensure_future(self._work())
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, value: BaseException | None,
+                        trace: TracebackType | None) -> None:  # fmt: skip
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+        for phone in self._phones:
+            await phone.stop()
+
+    async def _work(self) -> None:
+        async with asyncio.TaskGroup() as group:
+            for phone in self._phones:
+                group.create_task(self._agent(phone))
+
+    async def _agent(self, phone: Phone) -> None:
+        """Only the seats that callers reach first press: dedicated ones keep whom they were handed."""
+        seat = self._instance.directory.seat(phone.user)
+        while True:
+            try:
+                call = await phone.wait_incoming(3600)
+                if seat is not None and await call.wait_answered(60) and seat.kind == "general":
+                    await self._maybe_press(call, KEY[seat.platform])
+            except TimeoutError:
+                continue
+
+    async def _maybe_press(self, call: Call, key: str) -> None:
+        await asyncio.sleep(self._rng.uniform(*THINK_S))
+        if call.t_ended is None and self._rng.random() < PRESS_CHANCE:
+            await call.dtmf(key)

@@ -1,0 +1,62 @@
+"""What a run of a scenario found: figures, faults, verdict. Knows: bars. Must not know: how anything was measured."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+
+import numpy as np
+
+GAP_BAR_MS = 60.0
+"""the caller is never longer without another party's voice at the swap"""
+INVITE_BAR_MS = 50.0
+"""from the key's last digit to the target's INVITE"""
+
+
+@dataclass(slots=True)
+class Run:
+    """One call of a scenario. Times in ms; None: not measured (the run failed before)."""
+
+    number: int
+    ref: str = ""
+    key_to_invite_ms: float | None = None
+    swap_gap_ms: float | None = None
+    wait_ms: float | None = None
+    heard: str = ""
+    faults: list[str] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Report:
+    """All runs of one scenario, and what was left behind."""
+
+    scenario: str
+    seed: int
+    runs: list[Run]
+    leftovers: list[str] = field(default_factory=list)
+
+    @property
+    def passed(self) -> bool:
+        """No fault in any run, nothing left."""
+        return bool(self.runs) and not self.leftovers and not any(run.faults for run in self.runs)
+
+    def figures(self) -> dict[str, dict[str, float]]:
+        """min, median, p99, max of each measured time (ms)."""
+        return {
+            name: _spread([v for run in self.runs if (v := getattr(run, name)) is not None])
+            for name in ("key_to_invite_ms", "swap_gap_ms", "wait_ms")
+            if any(getattr(run, name) is not None for run in self.runs)
+        }
+
+    def as_dict(self) -> dict[str, object]:
+        """Plain values, for JSON."""
+        return {
+            "scenario": self.scenario, "seed": self.seed, "n": len(self.runs), "passed": self.passed,
+            "figures": self.figures(), "leftovers": self.leftovers, "runs": [asdict(run) for run in self.runs],
+        }  # fmt: skip
+
+
+def _spread(values: Sequence[float]) -> dict[str, float]:
+    low, median, p99, high = np.percentile(values, [0, 50, 99, 100])
+    return {"n": len(values), "min": round(float(low), 1), "median": round(float(median), 1),
+            "p99": round(float(p99), 1), "max": round(float(high), 1)}  # fmt: skip

@@ -1,0 +1,78 @@
+"""A call as a ladder: who did what to whom, in order, in Chinese with English beside. Knows: facts. Must not know: colours.
+
+Columns: caller, first seat, Asterisk, target. A line a fact; times in seconds after the call arrived.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from cti.core.facts import Fact
+
+WORDS: dict[str, str] = {
+    "CallArrived": "来电 {hotline} / call to {hotline}",
+    "EntryTold": "归属 {division} 优先级 {priority} / entry told",
+    "EntryDefaulted": "服务未答，按默认 {division} / entry defaulted",
+    "CallerQueued": "排队 {queue} / queued",
+    "SeatAnswered": "{seat} 接听（{platform}）/ seat {seat} answered ({takes})",
+    "SeatLeft": "{seat} 挂机 / seat {seat} left",
+    "CallerRecalled": "回振 {seat} / recalled to {seat}",
+    "CallerNotServed": "未能接通 {why} / not served",
+    "CallerLeft": "群众挂机 / caller left",
+    "TransferRequested": "{seat} 请求转 {to} / requested",
+    "TransferStarted": "{seat} 按键转 {to}（{key}）/ key pressed, to {to}",
+    "TransferRefused": "拒绝：{code} / refused",
+    "TargetTried": "振铃 {target} / ringing {target}",
+    "TargetFailed": "{target} 未接：{why} / failed ({cause})",
+    "TargetAnswered": "{seat} 接听（{platform}）/ target {seat} answered",
+    "CallerJoined": "群众与对方通话 / caller and target joined",
+    "CallerReleased": "{seat} 先行离开 / seat leaves now",
+    "CallerWaits": "群众听音乐等待 / caller waits in music",
+    "CallerHeld": "保持等待对方 / held for the target",
+    "TransferFailed": "全部未接：{why} / all targets failed",
+    "TransferCancelled": "{seat} 取消转接 / cancelled",
+    "TargetStranded": "对方接听时已结束 / target answered too late",
+    "JoinOver": "对方一侧结束 / target's leg over",
+    "TransferEnded": "■ 转接结果 {outcome} {why} / transfer {outcome}",
+    "CallEnded": "■ 通话结果 {outcome} 等待 {wait_ms} ms / call {outcome}",
+    "CallbackDue": "■ 需回拨：{why} / callback due",
+    "Anomaly": "! 意外步骤 {event}：{code} / unexpected step",
+}
+ARROWS: dict[str, tuple[int, int]] = {
+    "CallArrived": (0, 2), "CallerQueued": (0, 2), "SeatAnswered": (1, 0), "SeatLeft": (1, 2), "TransferStarted": (1, 2),
+    "TransferCancelled": (1, 2), "CallerReleased": (1, 2), "TargetTried": (2, 3), "TargetFailed": (3, 2),
+    "TargetAnswered": (3, 2), "CallerJoined": (3, 0), "CallerLeft": (0, 2), "CallerRecalled": (2, 1),
+    "CallerWaits": (0, 2), "TransferFailed": (2, 1), "TransferRefused": (2, 1), "JoinOver": (3, 2),
+}  # fmt: skip
+COLUMN = 9
+HEAD = "      秒/s  群众        席位     Asterisk   对方\n" "            caller      seat     Asterisk   target"
+
+
+def _arrow(kind: str) -> str:
+    pair = ARROWS.get(kind)
+    cells = ["|"] * 4
+    line = list((" " * COLUMN).join(cells))
+    if pair:
+        left, right = (min(pair) * (COLUMN + 1), max(pair) * (COLUMN + 1))
+        for i in range(left + 1, right):
+            line[i] = "-" if line[i] == " " else line[i]
+        line[right - 1 if pair[0] < pair[1] else left + 1] = ">" if pair[0] < pair[1] else "<"
+    return "".join(line)
+
+
+class _Blank(dict[str, object]):
+    def __missing__(self, key: str) -> str:
+        return "?"
+
+
+def ladder(facts: Sequence[Fact]) -> str:
+    """The facts of one call in the order they happened, as text. Source other than live is marked."""
+    if not facts:
+        return "（无记录 / nothing on record）"
+    begin = min(fact.at for fact in facts)
+    lines = [HEAD]
+    for fact in sorted(facts, key=lambda fact: fact.at):
+        words = WORDS.get(fact.kind, fact.kind).format_map(_Blank(fact.data))
+        mark = "" if fact.source == "live" else f"  [{fact.source}]"
+        lines.append(f"{(fact.at - begin) / 1e6:9.3f}  {_arrow(fact.kind)}  {words}{mark}")
+    return "\n".join(lines)

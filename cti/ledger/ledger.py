@@ -1,0 +1,234 @@
+"""The ledger's one door: facts go in and are durable, in order, each once, whether Redis is there or not.
+
+Knows: when to try Redis again, where checkpoints live. Must not know: what a fact means, who reads it.
+
+    append ──► Redis answers in time, nothing spooled ──────► stream
+           └─► Redis away or slow, or the spool not empty ──► spool ──(run: drain, in order)──► stream
+
+A call never waits for Redis: an append costs one round trip, or `append_timeout` once and from then on a
+local fsync until Redis is back and the spool drained.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+from collections.abc import AsyncIterator, Callable, Sequence
+from pathlib import Path
+from typing import NoReturn
+
+import structlog
+
+from cti.core.facts import CorruptFact, Fact, FactId
+from cti.ledger.meter import LedgerMeter, NoMeter
+from cti.ledger.query import Query, Told
+from cti.ledger.spool import Checkpoint, Spool, SpoolError
+from cti.ledger.stream import LedgerStream, StreamAway
+from cti.ledger.writer import Writer
+
+__all__ = ["Ledger", "LedgerMeter", "SpoolError", "StreamAway"]
+
+_log = structlog.get_logger(__name__)
+
+FIRST_RETRY, LAST_RETRY = 0.05, 1.0  # seconds between attempts to reach Redis: doubled each time, with jitter
+LOOK_EVERY = 1.0  # seconds between looks at an idle link
+DAY = 86_400
+
+
+class Ledger:
+    """The ledger of one `site`, in Redis at `redis_url` and in the file `spool_path` while Redis is away.
+
+    `now_ms`: milliseconds since the epoch, for ids.  `append_timeout`: seconds an append waits for Redis.
+    `redis_timeout`: seconds for everything else (reading, draining).  `spool_bytes`: bound of the spool.
+    `index_ttl`: seconds `facts_of` finds a call after its last fact.
+    `remember_keys`, `remember_for`: how many keys, of how many past seconds, are known as told.
+
+    `run` must be running for facts to reach Redis; without it they are spooled. Close with `aclose`.
+    Raises ValueError for a site or URL that cannot be used.
+    """
+
+    def __init__(
+        self,
+        site: str,
+        redis_url: str,
+        spool_path: Path,
+        *,
+        now_ms: Callable[[], int],
+        meter: LedgerMeter | None = None,
+        append_timeout: float = 0.05,
+        redis_timeout: float = 2.0,
+        spool_bytes: int = 256 << 20,
+        index_ttl: int = 90 * DAY,
+        remember_keys: int = 200_000,
+        remember_for: int = 2 * DAY,
+    ) -> None:
+        self._now_ms = now_ms
+        self._meter = meter or NoMeter()
+        self._remember_ms = remember_for * 1000
+        self._awake = asyncio.Event()
+        self._stream = LedgerStream(site, redis_url, timeout=redis_timeout, index_ttl=index_ttl)
+        self._spool = Spool(spool_path, max_bytes=spool_bytes)
+        self._query = Query(self._stream, self._spool)
+        self._writer = Writer(
+            self._stream, self._spool, now_ms=now_ms, meter=self._meter, append_timeout=append_timeout,
+            remembered=remember_keys, wake=self._awake.set,
+        )  # fmt: skip
+        self._corrupt = 0
+        self._stamp = 0
+
+    # ---- writing
+
+    async def append(self, facts: Sequence[Fact]) -> list[FactId]:
+        """Return once `facts` are durable, with their ids in the same order.
+
+        Never raises for Redis or the disk. A fact whose key was told before is skipped and answered with the
+        id it has. A fact that neither Redis nor the spool took has no id in the answer and is counted as
+        lost. The id of a spooled fact rises if another writer takes its place before it is drained.
+        Raises TypeError for data that is not flat.
+        Cancelled, the facts may or may not be written; telling them again is safe.
+        """
+        return await self._writer.append(facts)
+
+    async def run(self) -> NoReturn:
+        """Keep the link to Redis and drain the spool, until cancelled."""
+        retry = FIRST_RETRY
+        try:
+            while True:
+                try:
+                    await self._writer.connect(self._query, self._now_ms() - self._remember_ms)
+                    await self._share_checkpoints()
+                    retry = FIRST_RETRY
+                    await self._keep_up()
+                except StreamAway as away:
+                    self._writer.lose_link(str(away))
+                except SpoolError as error:  # the disk: Redis goes on without it, what is in it waits
+                    _log.error("spool_unusable", reason=str(error))
+                await self._writer.finish()
+                await asyncio.sleep(retry * random.uniform(0.5, 1.0))
+                retry = min(LAST_RETRY, retry * 2)
+        finally:
+            self._writer.disconnect()
+
+    async def _keep_up(self) -> None:
+        while True:
+            self._awake.clear()
+            await self._writer.finish()
+            await self._writer.drain()
+            self._count_corrupt()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(LOOK_EVERY):
+                    await self._awake.wait()
+            if not self._writer.link_up:  # an append found out; it has told why
+                return
+            await self._stream.ping()
+
+    async def aclose(self) -> None:
+        """Finish what is half written, close Redis and the file. What is spooled stays for the next life."""
+        try:
+            await self._writer.finish()
+            await self._stream.close()
+        finally:
+            await self._spool.close()
+
+    # ---- reading; all of these raise StreamAway when Redis does not answer
+
+    async def facts_of(self, ref: str) -> list[tuple[FactId, Fact]]:
+        """The facts of one call, in order, with the spooled ones. Empty: unknown, or older than `index_ttl`."""
+        return await self._query.facts_of(ref)
+
+    async def since(self, first: FactId | None) -> AsyncIterator[Told]:
+        """Every fact from `first` on (None: the oldest), in order: the stream, then what is spooled."""
+        async for fact_id, fact in self._query.since(first):
+            if isinstance(fact, CorruptFact):
+                self._meter.counted("corrupt", 1)
+                _log.error("ledger_entry_corrupt", id=str(fact_id), reason=fact.reason)
+            yield fact_id, fact
+
+    def between(self, start_ms: int, end_ms: int) -> AsyncIterator[Told]:
+        """Facts written in `[start_ms, end_ms)`, milliseconds; what happened earlier may be written later."""
+        return self._query.between(start_ms, end_ms)
+
+    async def trace(self, ref: str, start_ms: int, end_ms: int) -> list[tuple[FactId, Fact]]:
+        """Like `facts_of` for a call whose index expired: walks what was written in `[start_ms, end_ms)`."""
+        return await self._query.trace(ref, start_ms, end_ms)
+
+    async def recent_keys(self, since_ms: int) -> set[str]:
+        """Keys of all facts written since `since_ms`."""
+        return await self._query.recent_keys(since_ms)
+
+    async def rebuild(self, since_ms: int = 0) -> int:
+        """Make the index by call again from the stream. Return the number of entries walked."""
+        return await self._query.rebuild(since_ms)
+
+    # ---- checkpoints
+
+    async def checkpoint(self, name: str, value: str) -> None:
+        """Keep `value` (how far a reader has come, e.g. the CEL offset) on this disk and in Redis.
+
+        Append the facts first: then a crash in between only tells them twice. Raises SpoolError for the disk.
+        """
+        self._stamp = max(self._stamp + 1, self._now_ms())
+        new = Checkpoint(self._stamp, value)
+        await self._spool.set_checkpoint(name, new)
+        if self._writer.link_up:
+            try:
+                await self._stream.set_checkpoints({name: str(new)})
+            except StreamAway as away:
+                self._writer.lose_link(str(away))
+
+    async def read_checkpoint(self, name: str) -> str | None:
+        """The newer of this disk's and Redis' value; the disk's while Redis is away. None: never set."""
+        newest = (await self._spool.checkpoints()).get(name)
+        if self._writer.link_up:
+            try:
+                remote = Checkpoint.parse((await self._stream.checkpoints()).get(name, ""))
+            except StreamAway as away:
+                self._writer.lose_link(str(away))
+            else:
+                newest = max((c for c in (newest, remote) if c), key=lambda c: c.stamp, default=None)
+        return newest.value if newest else None
+
+    async def _share_checkpoints(self) -> None:
+        """Tell Redis what it missed. What it alone knows (a new machine), `read_checkpoint` finds."""
+        remote = {name: Checkpoint.parse(text) for name, text in (await self._stream.checkpoints()).items()}
+        newer: dict[str, str] = {}
+        for name, local in (await self._spool.checkpoints()).items():
+            there = remote.get(name)
+            if there is None or there.stamp < local.stamp:
+                newer[name] = str(local)
+        if newer:
+            await self._stream.set_checkpoints(newer)
+
+    # ---- how it stands
+
+    @property
+    def backlog(self) -> int:
+        """Facts in the spool, waiting for Redis."""
+        return self._spool.rows
+
+    @property
+    def link_up(self) -> bool:
+        """Whether Redis answered last."""
+        return self._writer.link_up
+
+    @property
+    def lost(self) -> int:
+        """Facts that neither Redis nor the spool took, since the start. More than 0 is an alarm."""
+        return self._writer.lost
+
+    @property
+    def duplicates(self) -> int:
+        """Facts told again and skipped, since the start."""
+        return self._writer.duplicates
+
+    @property
+    def conflicts(self) -> int:
+        """Facts whose place another writer had taken, since the start. More than 0: two services at work."""
+        return self._writer.conflicts
+
+    def _count_corrupt(self) -> None:
+        seen = self._spool.corrupt_files + self._spool.corrupt_rows
+        if seen > self._corrupt:
+            self._meter.counted("corrupt", seen - self._corrupt)
+            self._corrupt = seen

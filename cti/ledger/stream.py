@@ -1,0 +1,203 @@
+"""The ledger's stream in Redis, and its index by call.
+
+Knows: the keys below, XADD with ids we chose, what a refusal means. Must not know: facts' meaning, the spool.
+
+    cti:{530100}:ledger         stream, one entry a fact; never trimmed, no TTL
+    cti:{530100}:call:<ref>     sorted set of ids, for "all facts of a call"; a projection with a TTL
+    cti:{530100}:checkpoint     hash, name to "stamp value": how far a reader of ours has come
+
+The braces are Redis Cluster's hash tag: all keys of a site live on one node, so a batch can be one
+MULTI/EXEC.
+
+Why repeats are harmless: the id belongs to the fact, not to the attempt. Redis refuses an id that is not
+above the top, so a second XADD of an entry that arrived (its answer was lost, or late) changes nothing; the
+refusal is read back and, with the same key standing there, counts as written.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import re
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError, ResponseError
+
+from cti.core.facts import FactId
+
+Fields: TypeAlias = Mapping[bytes, bytes]
+Entry: TypeAlias = tuple[FactId, Fields]
+
+_SITE = re.compile(r"[A-Za-z0-9_.-]+\Z")
+_REFUSED = "equal or smaller"  # XADD's error for an id that is not above the top; the text since Redis 5.0
+
+
+class StreamAway(Exception):
+    """Redis did not do it in time: not reachable, too slow, loading, read-only, out of memory.
+
+    What was asked may still have happened; repeat it with the same ids.
+    """
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerConflict:
+    """`id` was refused and the fact is not there: somebody else writes this ledger."""
+
+    id: FactId
+    key: bytes
+    found: bytes | None  # key of the entry that stands at `id`, if any
+
+
+@dataclass(frozen=True, slots=True)
+class Appended:
+    """What became of a batch: all is written except the conflicts, `repeats` of it by an earlier attempt."""
+
+    repeats: int = 0
+    conflicts: tuple[LedgerConflict, ...] = ()
+
+
+class LedgerStream:
+    """The stream of one `site`. Every method raises StreamAway after `timeout` seconds at the latest.
+
+    `index_ttl`: seconds the index of a call outlives its last fact.
+    """
+
+    def __init__(self, site: str, url: str, *, timeout: float, index_ttl: int) -> None:
+        if not _SITE.match(site):
+            raise ValueError(f"site {site!r} must consist of letters, digits, '_', '.' and '-'")
+        prefix = f"cti:{{{site}}}:"
+        self._stream = prefix + "ledger"
+        self._call = prefix + "call:"
+        self._checkpoint = prefix + "checkpoint"
+        self._timeout = timeout
+        self._index_ttl = index_ttl
+        # No retries inside: the time is bounded here, and what to do instead is decided in ledger.py.
+        self._redis: Redis = Redis.from_url(url, retry=Retry(NoBackoff(), 0), protocol=2)
+
+    # ---- writing
+
+    async def append(self, entries: Sequence[Entry], limit: float | None = None) -> Appended:
+        """Write `entries` (ids rising) as one MULTI/EXEC: after a crash of Redis all or none are there.
+
+        `limit`: seconds, where they are fewer than the stream's time-out.
+        """
+        async with self._within(limit):
+            pipe = self._redis.pipeline(transaction=True)
+            for fact_id, fields in entries:
+                pipe.xadd(self._stream, dict(fields), id=str(fact_id))  # type: ignore[arg-type]
+            self._index(pipe, entries)
+            answers: list[Any] = await pipe.execute(raise_on_error=False)
+            refused = []
+            for entry, answer in zip(entries, answers, strict=False):
+                if isinstance(answer, ResponseError) and _REFUSED in str(answer):
+                    refused.append(entry)
+                elif isinstance(answer, Exception):
+                    raise answer
+            return await self._judge(refused) if refused else Appended()
+
+    async def reindex(self, entries: Sequence[Entry]) -> None:
+        """Write the index for entries of the stream again."""
+        async with self._within():
+            pipe = self._redis.pipeline(transaction=False)
+            self._index(pipe, entries)
+            await pipe.execute()
+
+    def _index(self, pipe: Any, entries: Sequence[Entry]) -> None:
+        calls: dict[bytes, dict[str, int]] = {}
+        for fact_id, fields in entries:
+            if ref := fields.get(b"ref"):
+                calls.setdefault(ref, {})[str(fact_id)] = fact_id.ms
+        for ref, ids in calls.items():
+            pipe.zadd(self._call_key(ref), ids)
+            pipe.expire(self._call_key(ref), self._index_ttl)
+
+    async def _judge(self, refused: Sequence[Entry]) -> Appended:
+        """Tell repeats from conflicts. A conflict's line in the index is harmless: readers check the ref."""
+        there = await self._at([fact_id for fact_id, _ in refused])
+        conflicts = tuple(
+            LedgerConflict(fact_id, fields[b"key"], None if found is None else found.get(b"key"))
+            for (fact_id, fields), found in zip(refused, there, strict=True)
+            if found is None or found.get(b"key") != fields[b"key"]
+        )
+        return Appended(len(refused) - len(conflicts), conflicts)
+
+    # ---- reading
+
+    async def ping(self) -> None:
+        async with self._within():
+            await self._redis.ping()
+
+    async def top(self) -> FactId:
+        """Id of the last entry; 0-0 for an empty stream."""
+        entries = await self.tail(1)
+        return entries[0][0] if entries else FactId(0, 0)
+
+    async def read(self, first: FactId | None, count: int, last: FactId | None = None) -> list[Entry]:
+        """Up to `count` entries, `first` (None: the oldest) and `last` (None: the newest) included."""
+        async with self._within():
+            low, high = "-" if first is None else str(first), "+" if last is None else str(last)
+            return _entries(await self._redis.xrange(self._stream, low, high, count))
+
+    async def tail(self, count: int, below: FactId | None = None) -> list[Entry]:
+        """Up to `count` entries, the newest first, beginning under `below` (None: with the top)."""
+        async with self._within():
+            high = "+" if below is None else f"({below}"
+            return _entries(await self._redis.xrevrange(self._stream, high, "-", count))
+
+    async def at(self, ids: Sequence[FactId]) -> list[Fields | None]:
+        """The entries that stand at `ids`, None where there is none."""
+        async with self._within():
+            return await self._at(ids)
+
+    async def ids_of(self, ref: str) -> list[FactId]:
+        """Ids the index holds for a call, rising; empty when it is unknown or its TTL has run out."""
+        async with self._within():
+            key = self._call_key(ref.encode("utf-8", "surrogatepass"))
+            members: Any = await self._redis.zrange(key, 0, -1)
+            return sorted(FactId.parse(member) for member in members)
+
+    async def _at(self, ids: Sequence[FactId]) -> list[Fields | None]:
+        pipe = self._redis.pipeline(transaction=False)
+        for fact_id in ids:
+            pipe.xrange(self._stream, str(fact_id), str(fact_id), 1)
+        found = [_entries(answer) for answer in await pipe.execute()]
+        return [entries[0][1] if entries else None for entries in found]
+
+    # ---- checkpoints
+
+    async def set_checkpoints(self, values: Mapping[str, str]) -> None:
+        async with self._within():
+            await self._redis.hset(self._checkpoint, mapping=dict[Any, Any](values))
+
+    async def checkpoints(self) -> dict[str, str]:
+        async with self._within():
+            pairs: Any = await self._redis.hgetall(self._checkpoint)
+            return {name.decode(): value.decode() for name, value in pairs.items()}
+
+    async def close(self) -> None:
+        with contextlib.suppress(RedisError, OSError):  # a connection that is dead already is closed enough
+            await self._redis.aclose()
+
+    def _call_key(self, ref: bytes) -> bytes:
+        return self._call.encode() + ref
+
+    @contextlib.asynccontextmanager
+    async def _within(self, limit: float | None = None) -> AsyncIterator[None]:
+        limit = self._timeout if limit is None else limit
+        try:
+            async with asyncio.timeout(limit):
+                yield
+        except TimeoutError as error:
+            raise StreamAway(f"no answer within {limit * 1000:.0f} ms") from error
+        except (RedisError, OSError) as error:
+            raise StreamAway(f"{type(error).__name__}: {error}") from error
+
+
+def _entries(answer: Any) -> list[Entry]:
+    # An entry deleted by hand while it was read comes without fields.
+    return [(FactId.parse(fact_id), fields) for fact_id, fields in answer or () if fields is not None]

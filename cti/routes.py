@@ -1,0 +1,38 @@
+"""The directory's routes as the dialplan walks them. Knows: which waiting line a group of seats is. Must not know: AstDB."""
+
+from __future__ import annotations
+
+from cti.core.routing import Hop, route_text
+from cti.directory import Directory, GroupTarget, PhoneTarget, Platform, SeatTarget
+
+
+def line_of(platform: Platform, kind: str, directory: Directory) -> str:
+    """The app_queue name of a platform's dedicated or general seats."""
+    if kind == "dedicated":
+        return f"{platform}-dedicated"
+    return next(h.number for h in directory.hotlines if h.platform == platform)
+
+
+def hops(directory: Directory, to: Platform, division: str) -> tuple[Hop, ...]:
+    """The walk to a platform from a division (``"*"``: unknown). Empty when there is no route."""
+    made = []
+    for target in directory.route(to, None if division == "*" else division):
+        match target:
+            case GroupTarget():
+                made.append(Hop("queue", line_of(to, target.kind, directory), target.timeout))
+            case SeatTarget():
+                made.append(Hop("dial", f"PJSIP/{target.number}", target.timeout))
+            case PhoneTarget():
+                made.append(Hop("dial", f"PJSIP/{target.number}@{target.trunk}", target.timeout))
+    return tuple(made)
+
+
+def routes(directory: Directory) -> dict[tuple[str, str], str]:
+    """Every route as text, by (platform, division): what AstDB family ``route`` must hold. Raises `BadRoute`."""
+    return {(r.to, r.division): route_text(hops(directory, r.to, r.division)) for r in directory.routes}
+
+
+def routes_for(directory: Directory, division: str) -> dict[str, str]:
+    """Every platform's route text from one division."""
+    made = {to: hops(directory, to, division) for to in directory.platforms}
+    return {to: route_text(walk) for to, walk in made.items() if walk}

@@ -1,0 +1,171 @@
+"""One embedded installation in one state folder: Valkey, Asterisk and the service, started in order, stopped in reverse.
+
+Knows: ports, secrets and folders of an instance, so that several run beside each other. Must not know: what is tested on it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import secrets
+import sys
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from cti.directory import Directory, Trunk
+from cti.stack import netports
+from cti.stack.asterisk import asterisk_child, modules_of, run_folder, write_configuration
+from cti.stack.render import Place
+from cti.stack.root import RuntimeRoot
+from cti.stack.supervise import Child, Supervisor
+from cti.stack.valkey import valkey_child
+
+TRUNK_HOST = "127.0.0.2"
+"""Outside callers of an embedded instance come from here, so that they are never mistaken for a seat on 127.0.0.1."""
+RTP_PORTS = 1200
+"""about 300 calls (ASTERISK.md §7)"""
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """Every port of one instance, all on loopback."""
+
+    ami: int
+    agi: int
+    http: int
+    redis: int
+    sip: int
+    rtp_first: int
+    rtp_last: int
+
+
+class PortsTaken(Exception):
+    """Fixed ports that somebody has; the text names each owner."""
+
+
+def free_ports() -> Ports:
+    """Ports nobody has now, claimed against other instances."""
+    rtp = netports.free_udp_range(RTP_PORTS)
+    tcp = [netports.free_tcp_port() for _ in range(4)]
+    return Ports(*tcp, netports.free_udp_port(), rtp.start, rtp.stop - 1)
+
+
+def check_ports(ports: Ports) -> None:
+    """Raises `PortsTaken` naming every port of these that is in use, and by whom."""
+    wanted = [(ports.ami, "tcp"), (ports.agi, "tcp"), (ports.http, "tcp"), (ports.redis, "tcp"), (ports.sip, "udp")]
+    taken = [str(t) for port, kind in wanted if (t := netports.check_free(port, kind))]  # type: ignore[arg-type]
+    if taken:
+        raise PortsTaken("; ".join(taken))
+
+
+class Instance:
+    """``async with Instance(...)``: everything runs inside, nothing is left behind outside."""
+
+    def __init__(self, root: RuntimeRoot, state: Path, directory: Directory, config: Path, templates: Path, *,
+                 site: str = "530100", ports: Ports | None = None, service: bool = True) -> None:
+        self.root, self.state, self.config, self.templates = root, state.resolve(), config, templates
+        self.directory = directory.model_copy(update={"trunks": tuple(_here(t) for t in directory.trunks)})
+        self.site = site
+        self.ports = ports or free_ports()
+        self.with_service = service
+        self.supervisor = Supervisor()
+        self.children: dict[str, Child] = {}
+
+    async def __aenter__(self) -> Self:
+        check_ports(self.ports)
+        self.state.mkdir(parents=True, exist_ok=True)
+        self.key = self._secret("instance.key")
+        self.place = Place(
+            site=self.site, state=self.state / "asterisk", run=run_folder(self.state / "asterisk"),
+            modules=modules_of(self.root), data=self.root.path / "usr/share/asterisk",
+            sbin=self.root.path / "usr/sbin", ami_port=self.ports.ami, ami_username="cti",
+            ami_secret=self._secret("ami.secret").hex(), sip_port=self.ports.sip,
+            rtp=range(self.ports.rtp_first, self.ports.rtp_last + 1), agi_port=self.ports.agi)  # fmt: skip
+        await asyncio.to_thread(
+            write_configuration, self.templates, self.directory, self.place, self.key, self.root)
+        await self.supervisor.__aenter__()
+        try:
+            await self._start("valkey", valkey_child(self.root, self.state / "valkey", self.ports.redis))
+            await self._start("asterisk", asterisk_child(self.root, self.place))
+            if self.with_service:
+                await self.start_service()
+            (self.state / "instance.json").write_text(json.dumps(self.facts(), indent=1), encoding="utf-8")
+        except BaseException:
+            await self.supervisor.__aexit__(*sys.exc_info())
+            raise
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, value: BaseException | None,
+                        trace: TracebackType | None) -> None:
+        await self.supervisor.__aexit__(kind, value, trace)
+        (self.state / "instance.json").unlink(missing_ok=True)
+        for leftover in ("asterisk.ctl", "asterisk.pid"):
+            (self.place.run / leftover).unlink(missing_ok=True)
+        netports.release(*self.ports_claimed())
+
+    def ports_claimed(self) -> tuple[int, ...]:
+        """Every port number this instance holds a claim on."""
+        p = self.ports
+        return (p.ami, p.agi, p.http, p.redis, p.sip, *range(p.rtp_first, p.rtp_last + 1))
+
+    def facts(self) -> dict[str, object]:
+        """What another process needs to find this instance (`instance.json`)."""
+        return {"site": self.site, "state": str(self.state), "config": str(self.config),
+                "ports": asdict(self.ports), "pid": os.getpid()}  # fmt: skip
+
+    def environment(self) -> Mapping[str, str]:
+        """The service's settings for this instance, as environment over `config/site.yaml`."""
+        p = self.ports
+        return {
+            **{k: v for k, v in os.environ.items() if not k.startswith("CTI_")},
+            "CTI_SITE__CODE": self.site,
+            "CTI_AMI__PORT": str(p.ami),
+            "CTI_AMI__USERNAME": "cti",
+            "CTI_AMI__SECRET": self._secret("ami.secret").hex(),
+            "CTI_AGI__PORT": str(p.agi),
+            "CTI_HTTP__PORT": str(p.http),
+            "CTI_REDIS__URL": f"redis://127.0.0.1:{p.redis}/0",
+            "CTI_CEL__PATH": str(self.place.cel_file),
+            "CTI_PATHS__STATE": str(self.state / "cti"),
+        }
+
+    async def start_service(self) -> Child:
+        """The service as a child; ready when `/healthz` answers."""
+        child = Child(
+            name="cti", argv=[sys.executable, "-m", "cti", "run", "--config", str(self.config)], cwd=self.state,
+            env=dict(self.environment()), log_path=self.state / "cti.log", ready=self._healthy,
+            ready_timeout=30.0, grace=8.0)  # fmt: skip
+        return await self._start("cti", child)
+
+    async def _start(self, name: str, child: Child) -> Child:
+        await self.supervisor.start(child)
+        self.children[name] = child
+        return child
+
+    async def _healthy(self) -> bool:
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.ports.http)
+        try:
+            writer.write(b"GET /readyz HTTP/1.0\r\n\r\n")
+            return b" 200 " in await reader.readline()
+        finally:
+            writer.close()
+
+    def asterisk_command(self, command: str) -> list[str]:
+        """argv of `asterisk -rx` against this instance."""
+        return self.root.argv("asterisk", "-C", str(self.place.etc / "asterisk.conf"), "-rx", command)
+
+    def _secret(self, name: str) -> bytes:
+        path = self.state / name
+        if not path.exists():
+            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            with os.fdopen(descriptor, "wb") as out:
+                out.write(secrets.token_bytes(32))
+        return path.read_bytes()
+
+
+def _here(trunk: Trunk) -> Trunk:
+    return trunk.model_copy(update={"host": TRUNK_HOST, "accepts": (TRUNK_HOST,)})

@@ -1,0 +1,64 @@
+"""A dialogue with the core: `play(event, …)` returns what it recorded. Times are seconds, so that a test reads as a ladder."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from cti.core import calls
+from cti.core import events as e
+from cti.core.commands import Command, Record
+from cti.core.model import Call, Site
+
+REF = "530100-1732406400.12"
+T1 = f"{REF}-17"
+S = 1_000_000
+
+
+def us(seconds: float) -> int:
+    return round(seconds * S)
+
+
+class Play:
+    """One site, fed event by event."""
+
+    def __init__(self) -> None:
+        self.site = Site()
+        self.commands: list[Command] = []
+
+    def __call__(self, *events: e.Event) -> list[Command]:
+        made: list[Command] = []
+        for event in events:
+            self.site, more = calls.step(self.site, event)
+            made += more
+        self.commands += made
+        return made
+
+    @property
+    def call(self) -> Call:
+        return self.site.calls[REF]
+
+    def records(self, kind: str) -> list[Record]:
+        return [c for c in self.commands if isinstance(c, Record) and c.kind == kind]
+
+
+def talking(seat: str = "1001", at: float = 0.0) -> Iterable[e.Event]:
+    """A caller of 12345 whom a seat has answered."""
+    return (
+        e.CallArrived(REF, us(at), "12345", "13800001111"),
+        e.EntryTold(REF, us(at + 0.1), "530100", 0, 0),
+        e.CallerQueued(REF, us(at + 0.1), "12345", 0),
+        e.SeatAnswered(REF, us(at + 2.1), seat, "12345", "queue"),
+    )
+
+
+def started(at: float, transfer: str = T1, seat: str = "1001", to: str = "110") -> Iterable[e.Event]:
+    """A key press that rings the first target."""
+    return (
+        e.TransferStarted(REF, us(at), transfer, to, seat, "swap", "dtmf"),
+        e.TargetTried(REF, us(at), transfer, 1, f"{to}-dedicated"),
+    )
+
+
+def joined(at: float, transfer: str = T1, seat: str = "8001", to: str = "110") -> Iterable[e.Event]:
+    """The target picks up and is with the caller."""
+    return (e.TargetAnswered(REF, us(at), transfer, seat, to), e.CallerJoined(REF, us(at + 0.02)))

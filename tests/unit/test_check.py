@@ -1,0 +1,307 @@
+"""`cti check` finds each slip of the pen at its file and line, and says how to mend it."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from cti.cli.check import check
+from cti.problem import ConfigError
+from cti.settings import Settings, check_settings, load_settings
+
+CONFIG = Path(__file__).parents[2] / "config"
+
+
+@pytest.fixture(autouse=True)
+def bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [n for n in os.environ if n.upper().startswith("CTI_")]:
+        monkeypatch.delenv(name)
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    shutil.copytree(CONFIG, tmp_path / "config")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path / "config"
+
+
+def run(*arguments: str) -> Result:
+    return CliRunner().invoke(check, list(arguments), catch_exceptions=False)
+
+
+@dataclass(frozen=True)
+class Fault:
+    """A slip: in `file`, the first `old` becomes `new`; found on the line of `at`, else of `new`."""
+
+    file: str
+    old: str
+    new: str
+    says: str
+    at: str = ""
+    level: str = "error"
+
+
+TWO_TARGETS = """targets:
+      - {kind: dedicated, timeout: 15}
+      - {kind: general, timeout: 15}
+"""
+SECOND = TWO_TARGETS.removeprefix("targets:\n      - ") + "      - {kind: phone"
+FAULTS = [
+    Fault("seats", "name: 12345二号席", "nam: 12345二号席", "unknown key 'nam'; did you mean 'name'?"),
+    Fault("seats", '"1003"', "1003", "须为文字"),
+    Fault("seats", '"1003"', '"10O3"', "号码只许数字"),
+    Fault("seats", '"1003"', '"10"', "3–8 位"),
+    Fault("seats", '"1004"', '"1001"', "座席/seat 1001 重复", at="四号席"),
+    Fault("seats", '"8102"', '"119"', "紧急号码"),
+    Fault("seats", "dedicated, name: 110联动二号", "dedicate, name: 110联动二号", "须为 'general'"),
+    Fault("seats", "12345三号席", "三号席(备用)", "不许有字符 ("),
+    Fault("seats", "一号席}", "一号席, secret: short}", "口令须为"),
+    Fault("seats", "  - {number: \"1002\"", "\t- {number: \"1002\"", "制表符"),
+    Fault("hotlines", '- number: "110"', '- number: "12345"', "热线/hotline 12345 重复"),
+    Fault("hotlines", 'division: "530100"', 'division: "532700"', "532700 思茅地区已于 2003 年撤销"),
+    Fault("hotlines", '{"*12345": "12345"}', '{"12345": "12345"}', "须以 * 或 # 开头"),
+    Fault("hotlines", '{"*12345": "12345"}', '{"*12345": "12345", "*12": "12345"}', "*12 是 *12345 的开头"),
+    Fault("hotlines", '{"*110": "110"}', '{*110: "110"}', '"*110"'),
+    Fault("hotlines", '{"*110": "110"}', '{"*110": "12345"}', "通向本平台"),
+    Fault("hotlines", '{"*110": "110"}', '{"*110": "119"}', "须为 '12345' or '110' 之一"),
+    Fault("hotlines", "recall: 10 ", "recall: 2 ", "不得小于 3"),
+    Fault("hotlines", "wrapup: 0              #", "wrapup: 0\n      wrapup: 5 #", "重复的键", at="wrapup: 5"),
+    Fault("hotlines", '    platform: "12345"        #', "    #", "缺少必填项", at='- number: "12345"'),
+    Fault("routes", '"8003"', '"8013"', "没有座席 8013"),
+    Fault("routes", '"8003"', '"1001"', "属于 12345"),
+    Fault("routes", "trunk: pstn", "trunk: pstm", "did you mean pstn?"),
+    Fault("routes", "timeout: 20", "timeout: 121", "不得大于 120"),
+    Fault("routes", "kind: phone", "kind: fone", "种类须为"),
+    Fault("routes", "trunk: pstn", "trunks: pstn", "did you mean 'trunk'?"),
+    Fault("routes", '  - to: "110"', '  - to: "119"', "须为 '12345' or '110' 之一"),
+    Fault("routes", '"530102"', '"530199"', "不是现行行政区划代码"),
+    Fault("routes", '"530102"       #', '"*"            #', "→110 * 重复"),
+    Fault("routes", TWO_TARGETS, "targets: []\n", "至少 1 项"),
+    Fault("routes", '"530102"', '"530000"', "省级代码", level="warning"),
+    Fault("routes", '{kind: seat, number: "8003", timeout: 15}', "{kind: dedicated, timeout: 9}",
+          "同一目标出现两次", at=SECOND,
+          level="warning"),
+    Fault("trunks", "port: 5070", "port: 70000", "不得大于 65535"),
+    Fault("trunks", '["127.0.0.1"]', '["127.0.0.1/8"]', "不是 IP 地址或网段"),
+    Fault("trunks", '["127.0.0.1"]', '["0.0.0.0/0"]', "任何地址都可呼入", level="warning"),
+    Fault("nuisance", "2099-12-31", "2020-02-30", "无法读作 timestamp"),
+    Fault("nuisance", "2099-12-31", "2020-02-29", "已于 2020-02-29 到期", level="warning"),
+    Fault("nuisance", '"10000000000"', '"1001"', "本站的热线或座席"),
+    Fault("site", "http:", "htpp:", "did you mean 'http'?"),
+    Fault("site", "port: 5038", "prot: 5038", "did you mean 'port'?"),
+    Fault("site", '"530100"', '"532700"', "已于 2003 年撤销"),
+    Fault("site", "action: 5", "action: soon", "须为数字"),
+    Fault("site", "redis://", "http://", "不是 Redis 地址"),
+]  # fmt: skip
+
+
+def broken(folder: Path, fault: Fault) -> int:
+    """Make the slip; the line it stands on."""
+    path = folder / f"{fault.file}.yaml"
+    text = path.read_text(encoding="utf-8")
+    assert fault.old in text
+    before, after = text.split(fault.old, 1)
+    changed = before + fault.new + after
+    path.write_text(changed, encoding="utf-8")
+    position = (
+        changed.index(fault.at) if fault.at else len(before) + len(fault.new) - len(fault.new.lstrip("\n"))
+    )
+    return changed.count("\n", 0, position) + 1
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda f: f"{f.file}: {f.new.strip()[:40]}")
+def test_each_slip_is_found_at_its_file_and_line(folder: Path, fault: Fault) -> None:
+    line = broken(folder, fault)
+    result = run("--json")
+    report = json.loads(result.stdout)
+    assert result.exit_code == (1 if fault.level == "error" else 0)
+    found = [(p["file"], p["line"], p["level"]) for p in report["problems"]]
+    assert found == [(f"config/{fault.file}.yaml", line, fault.level)], report["problems"]
+    said = report["problems"][0]
+    assert fault.says in said["message"] + said["cure"]
+    assert said["column"] >= 1
+
+
+WHOLE = [
+    ("dedicated", "dedicated, name: 110", "general, name: 110", "110 没有 dedicated 座席", "routes.yaml"),
+    ("general", "general, name: 12345", "dedicated, name: 12345", "没有普通座席", "hotlines.yaml"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("_what", "old", "new", "says", "file"), WHOLE, ids=[w[0] for w in WHOLE])
+def test_a_target_or_hotline_nobody_serves_is_found(
+    folder: Path, _what: str, old: str, new: str, says: str, file: str
+) -> None:
+    path = folder / "seats.yaml"
+    path.write_text(path.read_text(encoding="utf-8").replace(old, new), encoding="utf-8")
+    result = run()
+    assert result.exit_code == 1
+    assert any(f"config/{file}:" in line and says in line for line in result.stderr.splitlines())
+
+
+def test_a_hotline_without_a_way_over_is_a_warning(folder: Path) -> None:
+    path = folder / "routes.yaml"
+    text = path.read_text(encoding="utf-8")
+    path.write_text(text[: text.index('  - to: "12345"')], encoding="utf-8")
+    result = run()
+    assert result.exit_code == 0
+    assert "警告/warning" in result.stderr
+    assert "热线 110 没有通向 12345 的路由" in result.stderr
+
+
+def test_several_slips_in_several_files_are_told_in_one_run(folder: Path) -> None:
+    lines = {(f.file, broken(folder, f)) for f in (FAULTS[0], FAULTS[11], FAULTS[23], FAULTS[30], FAULTS[36])}
+    report = json.loads(run("--json").stdout)
+    assert {(Path(p["file"]).stem, p["line"]) for p in report["problems"]} == lines
+    assert report["errors"] == 5
+
+
+def test_a_platform_without_a_hotline_is_no_goal(folder: Path) -> None:
+    path = folder / "hotlines.yaml"
+    text = path.read_text(encoding="utf-8")
+    path.write_text(text[: text.index('  - number: "110"')], encoding="utf-8")
+    result = run()
+    assert result.exit_code == 1
+    assert "按键 *110 通向 110，但没有该平台的热线" in result.stderr
+    assert result.stderr.count("没有平台 110 的热线") == 2  # both routes to it
+
+
+def test_a_misspelt_optional_file_is_noticed(folder: Path) -> None:
+    (folder / "nuisance.yaml").rename(folder / "nuisence.yaml")
+    result = run()
+    assert result.exit_code == 0
+    assert "did you mean nuisance.yaml?" in result.stderr
+
+
+def test_a_sound_folder_is_summed_up(folder: Path) -> None:
+    result = run()
+    assert (result.exit_code, result.stderr) == (0, "")
+    for part in (
+        "2 hotlines, 11 seats, 3 routes",
+        "*110 → 110",
+        "530102 五华区: 8003 15s → dedicated 15s",
+        "pstn",
+    ):
+        assert part in result.stdout
+
+
+def test_a_fault_is_printed_like_a_compilers(folder: Path) -> None:
+    line = broken(folder, FAULTS[0])
+    column = (folder / "seats.yaml").read_text(encoding="utf-8").splitlines()[line - 1].index("nam:") + 1
+    assert run().stderr.splitlines()[:2] == [
+        f"config/seats.yaml:{line}:{column}: 错误/error seats[1].nam: "
+        "未知的键 nam / unknown key 'nam'; did you mean 'name'?",
+        "    → 改为 / write name",
+    ]
+
+
+def test_wrong_usage_exits_2(folder: Path) -> None:
+    assert run("--config", "nowhere").exit_code == 2
+    assert run("--colour").exit_code == 2
+
+
+def test_help_shows_examples() -> None:
+    text = run("--help").stdout
+    assert "cti check --json | jq .problems" in text
+    assert "退出码" in text
+
+
+@pytest.mark.parametrize("file", ["site", "hotlines", "seats", "routes", "trunks", "nuisance"])
+@pytest.mark.parametrize("data", [b"", b"\xd5\xc5\xc8\xfd\n", b"\x00", b"- a\n", b"x\n", b"a: [\n", b"{}"])
+def test_no_content_brings_a_traceback(folder: Path, file: str, data: bytes) -> None:
+    (folder / f"{file}.yaml").write_bytes(data)
+    result = run()
+    usable = file == "site" and data == b"{}"  # every setting has a default
+    assert result.exit_code == (0 if usable else 1)
+    assert usable or f"config/{file}.yaml" in result.stderr
+
+
+def test_defaults_are_loopback_and_complete() -> None:
+    settings = load_settings()
+    assert {settings.ami.host, settings.agi.host, settings.http.host} == {"127.0.0.1"}
+    assert settings.redis.url == "redis://127.0.0.1:6379/0"
+
+
+def test_command_line_beats_environment_beats_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CTI_AMI__PORT", "6001")
+    monkeypatch.setenv("CTI_AGI__PORT", "6002")
+    settings = load_settings(CONFIG / "site.yaml", {"agi": {"port": 6003}})
+    assert (settings.ami.port, settings.agi.port, settings.http.port) == (6001, 6003, 8080)
+    assert settings.ami.username == "cti"
+
+
+ENVIRONMENT = [
+    ("CTI_AMI__PORT", "many", "须为整数"),
+    ("CTI_AMI__HSOT", "x", "did you mean 'host'?"),
+    ("CTI_AMI", "{", "无法读取"),
+    ("CTI_SITE__CODE", "532700", "已于 2003 年撤销"),
+]
+
+
+@pytest.mark.parametrize(("name", "value", "says"), ENVIRONMENT)
+def test_a_fault_in_the_environment_is_named(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str, says: str
+) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(ConfigError) as caught:
+        load_settings(CONFIG / "site.yaml")
+    (problem,) = caught.value.problems
+    assert says in problem.message
+    assert problem.line == 0
+    assert "环境变量/environment" in problem.file
+    assert value == "{" or name in problem.file
+
+
+def test_an_unknown_name_in_the_environment_is_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CTI_REDSI__URL", "redis://x")
+    settings, problems = check_settings()
+    assert settings is not None
+    assert [(p.level, "CTI_REDIS" in p.cure) for p in problems] == [("warning", True)]
+
+
+def test_a_fault_on_the_command_line_is_named() -> None:
+    _, problems = check_settings(None, {"http": {"port": 0}})
+    assert [(p.file, p.where) for p in problems] == [("命令行/command line", "http.port")]
+
+
+@pytest.mark.parametrize("content", ["", "\n", "two\nlines", "nul\x00", "x" * 300], ids=repr)
+def test_a_secret_that_could_smuggle_an_action_is_refused(tmp_path: Path, content: str) -> None:
+    path = tmp_path / "secret"
+    path.write_text("good-secret\n", encoding="utf-8")
+    settings = load_settings(None, {"ami": {"secret_file": str(path)}})
+    assert settings.ami.read_secret() == "good-secret"
+    path.write_text(content, encoding="utf-8")
+    with pytest.raises(ConfigError):
+        settings.ami.read_secret()
+    path.unlink()
+    with pytest.raises(ConfigError):
+        settings.ami.read_secret()
+
+
+def test_secrets_stay_out_of_prints_and_messages(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CTI_AMI__SECRET", "s3cret-word")
+    monkeypatch.setenv("CTI_REDIS__URL", "redis://:p4ssword@127.0.0.1:6379/0")
+    settings = load_settings()
+    assert settings.ami.read_secret() == "s3cret-word"
+    assert "s3cret-word" not in repr(settings)
+    assert "p4ssword" not in repr(settings)
+    monkeypatch.setenv("CTI_REDIS__URL", "http://:p4ssword@127.0.0.1")
+    _, problems = check_settings(None, {"ami": {"secret": 12345678, "secret_file": "x"}})
+    assert len(problems) == 2
+    assert "p4ssword" not in str(problems)
+    assert "12345678" not in str(problems)
+
+
+def test_settings_cannot_be_changed() -> None:
+    with pytest.raises(ValueError, match="frozen"):
+        load_settings().ami = Settings().ami
+
+
+def test_the_spool_lies_beside_the_state() -> None:
+    assert load_settings(None, {"paths": {"state": "/srv/cti"}}).paths.spool == Path("/srv/cti/spool.sqlite3")
