@@ -37,7 +37,7 @@ def call(number: int, origin: str, to: str) -> bytes:
         "Originate",
         {
             "ActionID": f"record-{number}",
-            "Channel": f"Local/{number % 1000}@{origin}/n",
+            "Channel": f"Local/{1000 + number % 1000}@{origin}/n",
             "Context": context,
             "Exten": exten,
             "Priority": "1",
@@ -72,7 +72,9 @@ def record(args: argparse.Namespace) -> bytes:
 
 def main() -> None:
     parser = argparse.ArgumentParser(
-        description=__doc__.split("\n")[0], epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
+        description=(__doc__ or "").split("\n")[0],
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=5038)

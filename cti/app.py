@@ -1,6 +1,7 @@
 """One site's service, wired by hand: one task group, ordered start, ordered shutdown.
 
-Knows: every part and how they hang together. Must not know: rules. Start order: state from the ledger, then what Asterisk
+Knows: every part and how they hang together. Must not know: rules. Start order: state from the ledger, then what
+Asterisk
 wrote meanwhile, then live. The service may be killed at any instant; nothing here runs "on exit" that a caller needs.
 """
 
@@ -13,8 +14,9 @@ from collections import Counter
 from collections.abc import Mapping
 
 import structlog
+from panoramisk.message import Message
 
-from cti.ami.client import AmiClient, AmiConfig, Message
+from cti.ami.client import AmiClient, AmiConfig
 from cti.ami.switch import AmiSwitch
 from cti.ami.translate import WANTED, BadStep, Step, step_of_message, translate
 from cti.catchup import CatchUp
@@ -74,7 +76,7 @@ class Service:
             AmiConfig(ami.host, ami.port, ami.username, ami.read_secret() or "",
                       ping_interval=settings.timers.ping, action_timeout=settings.timers.action,
                       connect_timeout=settings.timers.connect, backoff_max=settings.timers.reconnect_max),
-            wanted=WANTED, on_event=self._on_message, on_up=self._on_up, on_down=None, meter=ami_meter)  # fmt: skip
+            wanted=WANTED, on_event=self._on_message, on_up=self._on_up, on_down=self._on_down, meter=ami_meter)  # fmt: skip
         self.switch = AmiSwitch(self.ami, lambda division: routes_for(directory, division), ami_meter)
         self.runtime = Runtime(self.ledger, self.switch, self.metrics, now_us)
         self.catchup = CatchUp(
@@ -128,9 +130,12 @@ class Service:
         elif step is not None:
             self._tell(step)
 
+    def _on_down(self, why: str) -> None:
+        """From now on steps are held: at the next login the file is read first."""
+        self._held = self._held if self._held is not None else []
+
     async def _on_up(self) -> None:
         """The link is up: lay the routes, read what was missed, then go live, in the order it happened."""
-        self._held = self._held if self._held is not None else []
         await self.switch.publish(routes(self.directory))
         missed = await self.catchup.run_once()
         held, self._held = self._held or [], None

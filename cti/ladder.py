@@ -1,4 +1,5 @@
-"""A call as a ladder: who did what to whom, in order, in Chinese with English beside. Knows: facts. Must not know: colours.
+"""A call as a ladder: who did what to whom, in order, in Chinese with English beside. Knows: facts. Must not know:
+colours.
 
 Columns: caller, first seat, Asterisk, target. A line a fact; times in seconds after the call arrived.
 """
@@ -39,7 +40,8 @@ WORDS: dict[str, str] = {
     "Anomaly": "! 意外步骤 {event}：{code} / unexpected step",
 }
 ARROWS: dict[str, tuple[int, int]] = {
-    "CallArrived": (0, 2), "CallerQueued": (0, 2), "SeatAnswered": (1, 0), "SeatLeft": (1, 2), "TransferStarted": (1, 2),
+    "CallArrived": (0, 2), "CallerQueued": (0, 2), "SeatAnswered": (1, 0), "SeatLeft": (1, 2),
+    "TransferStarted": (1, 2),
     "TransferCancelled": (1, 2), "CallerReleased": (1, 2), "TargetTried": (2, 3), "TargetFailed": (3, 2),
     "TargetAnswered": (3, 2), "CallerJoined": (3, 0), "CallerLeft": (0, 2), "CallerRecalled": (2, 1),
     "CallerWaits": (0, 2), "TransferFailed": (2, 1), "TransferRefused": (2, 1), "JoinOver": (3, 2),

@@ -20,7 +20,8 @@ class Switch(Protocol):
     """Asterisk, as far as the core's commands need it."""
 
     async def carry_out(self, command: Command) -> None:
-        """Do one command. Raises nothing for a refusal (it is counted); the dialplan's next step tells what happened."""
+        """Do one command. Raises nothing for a refusal (it is counted); the dialplan's next step tells what
+        happened."""
 
 
 class Meter(Protocol):

@@ -1,8 +1,9 @@
-"""The ledger through the pure core again: the same records, or a difference. Knows: facts and core. Must not know: storage."""
+"""The ledger through the pure core again: the same records, or a difference. Knows: facts and core. Must not know:
+storage."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from cti.core import calls
@@ -18,14 +19,15 @@ class Difference:
     """One record that the ledger and the replay do not share. ``stored`` or ``replayed`` may be None."""
 
     key: str
-    stored: dict[str, object] | None
-    replayed: dict[str, object] | None
+    stored: Mapping[str, object] | None
+    replayed: Mapping[str, object] | None
 
 
 def replay_call(facts: Sequence[Fact]) -> list[Difference]:
     """Replay one call's event facts and compare every record with the stored ones. Empty: the same.
 
-    A call that is not over yet may lack records; those the replay makes only by its deadline are then not held against it.
+    A call that is not over yet may lack records; those the replay makes only by its deadline are then not held
+    against it.
     """
     events = [e.make(f.kind, f.ref, f.at, f.data) for f in facts if f.kind in e.BY_NAME]
     site, made = calls.replay(events)

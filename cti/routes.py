@@ -1,4 +1,5 @@
-"""The directory's routes as the dialplan walks them. Knows: which waiting line a group of seats is. Must not know: AstDB."""
+"""The directory's routes as the dialplan walks them. Knows: which waiting line a group of seats is. Must not know:
+AstDB."""
 
 from __future__ import annotations
 

@@ -1,8 +1,10 @@
 """The seam: event → step → ledger → commands, in that order. The only place where the pure core meets the outside.
 
-Knows: order (write ahead, then act), that a step heard twice counts once, and deadlines. Must not know: Asterisk, Redis.
+Knows: order (write ahead, then act), that a step heard twice counts once, and deadlines. Must not know: Asterisk,
+Redis.
 
-One consumer task owns the state; everything else reaches it through the inbox, so no lock is needed. A caller never waits
+One consumer task owns the state; everything else reaches it through the inbox, so no lock is needed. A caller never
+waits
 for this task: the dialplan has already acted, or acts by itself.
 """
 

@@ -1,4 +1,5 @@
-"""Where the product's own files are: the repository's `dialplan/` and `config/`, or their copies in an installed package."""
+"""Where the product's own files are: the repository's `dialplan/` and `config/`, or their copies in an installed
+package."""
 
 from __future__ import annotations
 

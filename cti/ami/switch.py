@@ -11,7 +11,8 @@ from typing import Protocol
 
 import structlog
 
-from cti.ami.client import AmiClient, AmiError
+from cti.ami.actions import AmiError
+from cti.ami.client import AmiClient
 from cti.core import commands as c
 from cti.core.ids import channel_of
 

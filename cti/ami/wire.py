@@ -222,7 +222,7 @@ def encode_action(name: str, headers: Mapping[str, str | Sequence[str]]) -> byte
             raise AmiBadValue("Action", "given twice")
         lines += [_line(header, value) for value in ([values] if isinstance(values, str) else values)]
     if len(lines) > MAX_HEADERS:
-        raise AmiBadValue(next(reversed(headers)), f"{len(lines)} lines, Asterisk reads {MAX_HEADERS}")
+        raise AmiBadValue(list(headers)[-1], f"{len(lines)} lines, Asterisk reads {MAX_HEADERS}")
     return CRLF.join(lines) + END
 
 

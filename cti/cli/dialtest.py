@@ -1,4 +1,5 @@
-"""`cti dialtest` (拨测): real calls by test phones, against a stack of its own or a running instance of this machine."""
+"""`cti dialtest` (拨测): real calls by test phones, against a stack of its own or a running instance of this
+machine."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""`cti status`, `cti trace`, `cti replay`: looking without touching. Knows: where an instance is. Must not know: rules."""
+"""`cti status`, `cti trace`, `cti replay`: looking without touching. Knows: where an instance is. Must not know:
+rules."""
 
 from __future__ import annotations
 
@@ -54,7 +55,7 @@ def status(state: Path, as_json: bool, url: str | None) -> None:
     """
     base = url or f"http://127.0.0.1:{_port(_instance(state), 'http')}"
     try:
-        with urllib.request.urlopen(f"{base}/status", timeout=3) as answer:  # noqa: S310 - the operator's own address
+        with urllib.request.urlopen(f"{base}/status", timeout=3) as answer:
             shown = json.load(answer)
     except (urllib.error.URLError, TimeoutError, ValueError) as why:
         click.echo(f"{base} 没有应答 / does not answer: {why}", err=True)

@@ -1,4 +1,5 @@
-"""`cti run` the service alone; `cti up` everything embedded. Knows: signals and exit codes. Must not know: what they start."""
+"""`cti run` the service alone; `cti up` everything embedded. Knows: signals and exit codes. Must not know: what they
+start."""
 
 from __future__ import annotations
 

@@ -1,6 +1,8 @@
-"""The answer rate (人工接通率): a pure function over ended calls. Knows: the rule. Must not know: where facts come from.
+"""The answer rate (人工接通率): a pure function over ended calls. Knows: the rule. Must not know: where facts come
+from.
 
-Rule (DOMAIN.md, KPI definitions; GB/T 33358-2016 呼叫接通率): calls answered by a person ÷ calls that asked for a person;
+Rule (DOMAIN.md, KPI definitions; GB/T 33358-2016 呼叫接通率): calls answered by a person ÷ calls that asked for a
+person;
 asked = answered + abandoned while waiting + timed out of the queue + refused because the queue was full or closed.
 Callers who left before asking are not in it. Attributed by arrival, window half-open [start, end).
 """

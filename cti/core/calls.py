@@ -1,9 +1,11 @@
 """The call around its transfers: `step(site, event) → (site, commands)`, the one place where rules meet.
 
 Knows: a caller's way from arrival to the end of his channel, and that a call has at most one open transfer.
-Must not know: Asterisk, clocks, the ledger's storage. Total: no event raises; what does not fit is recorded as an anomaly.
+Must not know: Asterisk, clocks, the ledger's storage. Total: no event raises; what does not fit is recorded as an
+anomaly.
 
-Every record is written exactly once: `CallEnded` per call, `TransferEnded` per transfer. Its key is made of the call's or
+Every record is written exactly once: `CallEnded` per call, `TransferEnded` per transfer. Its key is made of the
+call's or
 transfer's id alone, so that a replay, or a catch-up after the service was away, writes the very same one.
 """
 
@@ -195,7 +197,8 @@ def _put(call: Call, before: Transfer | None, after: Transfer) -> Step:
     """The call with its transfer changed, and the records that change makes."""
     if before is None:
         call = replace(call, transfers=(*call.transfers, after))
-        if after.state is TransferState.ENDED and len(call.transfers) > 1 and call.transfers[-2].outcome is Outcome.NONE:
+        hidden = call.transfers[-2] if len(call.transfers) > 1 else None
+        if after.state is TransferState.ENDED and hidden and hidden.outcome is Outcome.NONE:
             # a refused press while another attempt is open must not hide the open one, which stays last
             call = replace(call, transfers=(*call.transfers[:-2], call.transfers[-1], call.transfers[-2]))
     else:

@@ -1,6 +1,7 @@
 """What the core asks for: imperatives, plain frozen values, carried out by the shells through `cti.runtime`.
 
-The dialplan owns liveness, so these are few: records for the ledger, and routes laid ready before a key is pressed. Must not know: how any of it is done.
+The dialplan owns liveness, so these are few: records for the ledger, and routes laid ready before a key is pressed.
+Must not know: how any of it is done.
 """
 
 from __future__ import annotations

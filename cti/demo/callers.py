@@ -25,7 +25,7 @@ def _callers(rng: random.Random, voice: Path, count: int = 200) -> str:
         number = f"1{rng.randint(30, 99)}{rng.randint(0, 99_999_999):08d}"
         if rng.random() < 0.4:
             number = f"{rng.choice(AREAS)}{rng.randint(2_000_000, 69_999_999):08d}"
-        stay = rng.randint(3_000, 6_000) if rng.random() < 0.06 else rng.randint(20_000, 45_000)
+        stay = rng.randint(1_500, 3_000) if rng.random() < 0.05 else rng.randint(9_000, 20_000)
         lines.append(f"{number};{rng.choice(NAMES)};{voice};{stay}")
     return "\n".join(lines) + "\n"
 

@@ -1,4 +1,5 @@
-"""Demo agents: test phones that answer, talk, and now and then press the key. Knows: phones. Must not know: the dialplan."""
+"""Demo agents: test phones that answer, talk, and now and then press the key. Knows: phones. Must not know: the
+dialplan."""
 
 from __future__ import annotations
 
@@ -12,8 +13,8 @@ from cti.dialtest.stack import TONES, Call
 from cti.stack.instance import Instance
 
 KEY = {"12345": "*110", "110": "*12345"}
-PRESS_CHANCE = 0.45
-THINK_S = (3.0, 8.0)
+PRESS_CHANCE = 0.5
+THINK_S = (1.5, 4.0)
 """how long an agent listens before he knows whose matter it is"""
 
 

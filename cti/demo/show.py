@@ -58,8 +58,8 @@ async def _until_stopped(console: Console, instance: Instance, demo: bool, secon
     async with contextlib.AsyncExitStack() as stack:
         if demo:
             await stack.enter_async_context(DemoSeats(instance, leave=SOFTPHONE))
-            await instance.supervisor.start(caller_child(instance, "12345", 6.0, seed=1, tone=500))
-            await instance.supervisor.start(caller_child(instance, "110", 11.0, seed=2, tone=600))
+            await instance.supervisor.start(caller_child(instance, "12345", 7.0, seed=1, tone=500))
+            await instance.supervisor.start(caller_child(instance, "110", 13.0, seed=2, tone=600))
         watching = asyncio.ensure_future(instance.supervisor.watch())
         try:
             if console.is_terminal and demo:
@@ -71,7 +71,8 @@ async def _until_stopped(console: Console, instance: Instance, demo: bool, secon
             await asyncio.gather(watching, return_exceptions=True)
     if watching.done() and not watching.cancelled() and not stop.is_set():
         lost = watching.result()
-        console.print(f"[red]{lost.name} 意外退出 / ended by itself ({lost.returncode})[/]\n" + "\n".join(lost.log_tail))
+        console.print(f"[red]{lost.name} 意外退出 / ended by itself ({lost.returncode})[/]")
+        console.print("\n".join(lost.log_tail), markup=False)
         return 1
     console.print("已全部停止 / all stopped")
     return 0
@@ -80,7 +81,8 @@ async def _until_stopped(console: Console, instance: Instance, demo: bool, secon
 def _foot(instance: Instance) -> list[str]:
     seat = instance.directory.seat(SOFTPHONE)
     lines = [
-        f"服务 service http://127.0.0.1:{instance.ports.http}/status  /metrics  /readyz    状态目录 state {instance.state}",
+        f"服务 service http://127.0.0.1:{instance.ports.http}/status  /metrics  /readyz",
+        f"状态目录 state {instance.state}",
         "转接键 keys  *110  *12345   取消 cancel *9    cti status · cti trace REF",
     ]
     if seat is not None:
@@ -124,6 +126,10 @@ async def _plain(console: Console, instance: Instance, foot: list[str], stop: as
         status = await _status(instance)
         done = sum(row["count"] for row in status["transfers"] if row["outcome"] == "answered") if status else 0
         if status and demo:
-            console.print(f"{status['now'][11:19]} 接通率 {status['answer_rate']} ({status['answered']}/{status['offered']})"
-                          f" 通话 {len(status['calls'])} 转接成功 {done}", highlight=False)  # fmt: skip
+            counts = f"({status['answered']}/{status['offered']})"
+            console.print(
+                f"{status['now'][11:19]} 接通率 answer rate {status['answer_rate']} {counts}"
+                f"  通话中 live {len(status['calls'])}  转接成功 moved {done}",
+                highlight=False,
+            )
         first = done == 0

@@ -1,4 +1,5 @@
-"""The live terminal view: callers, seats, transfers, answer rate. Knows: the shape of `/status`. Must not know: the rest."""
+"""The live terminal view: callers, seats, transfers, answer rate. Knows: the shape of `/status`. Must not know: the
+rest."""
 
 from __future__ import annotations
 
@@ -50,7 +51,7 @@ def view(status: Mapping[str, Any] | None, foot: Sequence[str]) -> RenderableTyp
     head = Text.from_markup(
         f"[bold {colour}]人工接通率 {status['answer_rate']}[/]  {status['answered']}/{status['offered']}  "
         f"目标 {status['target_percent']} %  24 h   "
-        + "  ".join(f"{name} [{'green' if up else 'red'}]{'●' if up else '○'}[/]" for name, up in status["links"].items())
+        + "  ".join(f"{name} {'[green]●' if up else '[red]○'}[/]" for name, up in status["links"].items())
     )
     return Panel(
         Group(head, Text(status["rule"]["zh"], style="dim"), Text(), grid, Text(), *(Text(line) for line in foot)),

@@ -9,6 +9,7 @@ alone; nothing the switch says about itself is believed.
     sip  sdp  rtp  tones         codecs: bytes and samples in, values out; import nothing of ours
           hearing                packets → intervals of who was heard
     wire        media            shells: one SIP socket with its transactions; one RTP clock for the process
+       dialog                    what INVITE sets going
           call                   one call of one phone
           phone                  what a scenario holds in its hand
 

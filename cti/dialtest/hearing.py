@@ -67,42 +67,37 @@ class Hearing:
         return list(self._intervals())
 
     def _intervals(self) -> Iterator[Interval]:
-        start, what = self.t0, _GAP
-        end = self.t0  # up to here the packets seen so far reach
+        start, before, what = self.t0, self.t0, _GAP
         for t, index in zip(self.times.tolist(), self.which.tolist(), strict=True):
             label = self.labels[index]
-            late = t - end > GAP_S - rtp.PACKET_S
-            if late and what != _GAP:
+            if t - before > GAP_S:
+                end = start if what == _GAP else before + rtp.PACKET_S
                 if end > start:
                     yield Interval(start, end, what)
-                start, what = end, _GAP
-            if label != what:
-                if t > start and (late or what != _GAP):
+                yield Interval(end, t, _GAP)
+                start, what = t, label
+            elif label != what:
+                if what != _GAP:  # only at the very start: what was before the first packet counts with it
                     yield Interval(start, t, what)
                     start = t
                 what = label
-            end = t + rtp.PACKET_S
-        end = min(end, self.t1)
-        if self.t1 - end > GAP_S - rtp.PACKET_S:
-            if what != _GAP and end > start:
-                yield Interval(start, end, what)
-                start = end
-            yield Interval(start, self.t1, _GAP)
-        elif self.t1 > start:
-            yield Interval(start, self.t1, what)
+            before = t
+        end = self.t1
+        if self.t1 - before > GAP_S:
+            end = start if what == _GAP else before + rtp.PACKET_S
+        if end > start:
+            yield Interval(start, end, what)
+        if self.t1 > end:
+            yield Interval(end, self.t1, _GAP)
 
-    def holding(
-        self, any_of: Collection[str], t0: float | None = None, t1: float | None = None
-    ) -> NDArray[np.float64]:
+    def holding(self, any_of: Collection[str], t0: float | None = None, t1: float | None = None) -> NDArray[np.float64]:
         """Arrival times of the packets that held any of these names (parties, or ``music``, ``silence``)."""
         wanted = [index for index, label in enumerate(self.labels) if not label.isdisjoint(any_of)]
         low, high = self._window(t0, t1)
         inside = np.isin(self.which, wanted) & (self.times >= low) & (self.times <= high)
         return self.times[inside]
 
-    def longest_without(
-        self, any_of: Collection[str], t0: float | None = None, t1: float | None = None
-    ) -> float:
+    def longest_without(self, any_of: Collection[str], t0: float | None = None, t1: float | None = None) -> float:
         """The longest time, ms, in which none of these was heard; 20–21 is an undisturbed stream (see above).
 
         The edges count: from ``t0`` to the first packet and from the last packet to ``t1``; nobody at all

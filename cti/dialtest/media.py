@@ -76,9 +76,7 @@ class Line:
         """Send there (if ``send``), and take only what comes from that port."""
         self.recording.events = events
         self._from_port = port
-        address = (
-            struct.pack("=H", socket.AF_INET) + struct.pack("!H", port) + socket.inet_aton(host) + bytes(8)
-        )
+        address = struct.pack("=H", socket.AF_INET) + struct.pack("!H", port) + socket.inet_aton(host) + bytes(8)
         self._to = address if send and port else None
 
     def press(self, digits: str, duration_ms: int, gap_ms: int, done: Callable[[float], None]) -> None:

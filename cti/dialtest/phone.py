@@ -16,7 +16,8 @@ from urllib.parse import quote
 import structlog
 
 from cti.dialtest import sip
-from cti.dialtest.call import Call, CallState
+from cti.dialtest.call import Call
+from cti.dialtest.dialog import CallState
 from cti.dialtest.media import Media
 from cti.dialtest.wire import Address, Wire
 
@@ -104,9 +105,7 @@ class Phone:
         other = self._parties.get(self.tone_hz)
         if other is not None and other is not self and other.started:
             raise ValueError(f"{self.name} and {other.name} would both sound at {self.tone_hz} Hz")
-        for hz in [
-            hz for hz, phone in self._parties.items() if phone.name == self.name and not phone.started
-        ]:
+        for hz in [hz for hz, phone in self._parties.items() if phone.name == self.name and not phone.started]:
             del self._parties[hz]
         self.wire.silent = False
         await self.wire.open(self.local_host)
@@ -247,9 +246,7 @@ class Phone:
 
     @staticmethod
     def _new_request(method: str, uri: str, call_id: str, us: sip.NameAddr, cseq: int = 1) -> sip.Request:
-        headers = sip.Headers(
-            [("Max-Forwards", "70"), ("From", str(us)), ("To", f"<{uri}>"), ("Call-ID", call_id)]
-        )
+        headers = sip.Headers([("Max-Forwards", "70"), ("From", str(us)), ("To", f"<{uri}>"), ("Call-ID", call_id)])
         headers.add("CSeq", f"{cseq} {method}")
         headers.add("User-Agent", "hotline-cti dialtest")
         return sip.Request(headers, b"", method, uri)
@@ -285,3 +282,6 @@ class Phone:
                 call.later(after, lambda: call.reject(status))
             case Ring():
                 pass
+
+
+__all__ = ["Answer", "Call", "CallState", "Phone", "Policy", "RegistrationRefused", "Reject", "Ring"]

@@ -27,9 +27,7 @@ _EVENT = struct.Struct("!BBH")
 def _alaw_levels() -> NDArray[np.int16]:
     code = np.arange(256) ^ 0x55
     mantissa, exponent = code & 0x0F, (code >> 4) & 7
-    size = np.where(
-        exponent == 0, (mantissa << 4) + 8, ((mantissa << 4) + 0x108) << np.maximum(exponent - 1, 0)
-    )
+    size = np.where(exponent == 0, (mantissa << 4) + 8, ((mantissa << 4) + 0x108) << np.maximum(exponent - 1, 0))
     return np.where(code & 0x80, size, -size).astype(np.int16)
 
 

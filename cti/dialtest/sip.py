@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from urllib.parse import unquote
 
 T1 = 0.5  #: seconds, RFC 3261 17.1.1.1: estimate of the round trip
-T2 = 4.0  #: seconds, longest interval between two sendings of a non-INVITE request or a final answer to an INVITE
+T2 = 4.0  #: seconds, longest interval between two sendings of the same message
 
 _COMPACT = {
     "a": "accept-contact",
@@ -294,9 +294,7 @@ def challenge(values: Iterable[str]) -> dict[str, str] | None:
     return None
 
 
-def authorization(
-    asked: Mapping[str, str], method: str, uri: str, user: str, password: str, cnonce: str
-) -> str:
+def authorization(asked: Mapping[str, str], method: str, uri: str, user: str, password: str, cnonce: str) -> str:
     """The Authorization value that meets ``asked`` (RFC 2617 3.2.2), with qop=auth when it is offered."""
 
     def md5(*parts: str) -> str:

@@ -9,11 +9,13 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
+from typing import Any
 
 import redis.asyncio as aioredis
 
 from cti.core.facts import Fact, decode
-from cti.dialtest.phone import Call, Phone
+from cti.dialtest.call import Call
+from cti.dialtest.phone import Phone
 from cti.stack.instance import TRUNK_HOST, Instance
 
 TONES = tuple(hz for hz in range(450, 3400, 50) if hz not in (700, 750, 850, 950, 1200, 1350, 1500, 1650))
@@ -36,7 +38,7 @@ class Stage:
         """The ledger's facts, of one call or all, straight from Redis: what a report would read."""
         client = aioredis.Redis(host="127.0.0.1", port=self.instance.ports.redis)
         try:
-            rows = await client.xrange(f"cti:{{{self.instance.site}}}:ledger")
+            rows: Any = await client.xrange(f"cti:{{{self.instance.site}}}:ledger")
         finally:
             await client.aclose()
         facts = [decode(entry) for _, entry in rows]
@@ -55,13 +57,14 @@ class Stage:
         """Channels and bridges Asterisk still has after everybody hung up; empty is right."""
         left: list[str] = []
         for _ in range(int(seconds * 5)):
-            left = [*await self._rows("core show channels concise"), *(await self._rows("bridge show all"))[1:]]
+            left = [*await self.rows("core show channels concise"), *(await self.rows("bridge show all"))[1:]]
             if not left:
                 return []
             await asyncio.sleep(0.2)
         return left
 
-    async def _rows(self, command: str) -> list[str]:
+    async def rows(self, command: str) -> list[str]:
+        """What `asterisk -rx` says to a command, line by line."""
         argv = self.instance.asterisk_command(command)
         process = await asyncio.create_subprocess_exec(*argv, stdout=asyncio.subprocess.PIPE)
         out, _ = await process.communicate()

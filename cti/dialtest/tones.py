@@ -7,8 +7,8 @@ RTP, who has which tone, time. Samples in, truth values out.
 How a packet is judged (amplitudes as left by the digital path: the switch changes none, and a mixer adds
 them):
 
-1. *full*: the bin has the amplitude all parties send, within 3 dB;
-2. *clean*: full tones carry at least 85 % of the packet: one party, or several in a conference;
+1. *full*: the bin has the amplitude all parties send, within 1.4 dB;
+2. *clean*: full tones carry at least 95 % of the packet: one party, or several in a conference;
 3. *steady*: a full tone whose complex amplitude is the same in the packet before or after: it is there below
    something else (a whispered beep, music);
 4. *border*: a packet at a swap holds a piece of a tone: the strongest counts when it carries a third of the
@@ -28,16 +28,17 @@ FRAME = 160
 STEP = 50  #: Hz between two bins
 AMPLITUDE = 3000  #: of 32767; ten parties may be mixed before it clips
 SILENCE_RMS = 32.0  #: below this a packet is silence (A-law idles at 8)
-_FULL = (0.7, 1.41)
-_CLEAN = 0.85
-_STEADY = 0.25
+_FULL = (0.85, 1.18)
+_CLEAN = 0.95
+_STEADY = 0.15
 _BORDER = 0.33
 
 #: Beside the DTMF frequencies, and 450 Hz, the ringing, busy and dial tone of China.
 _AVOIDED = frozenset({450, 700, 750, 850, 950, 1200, 1350, 1500, 1650})
-_GRID = tuple(hz for hz in range(400, 3801, STEP) if hz not in _AVOIDED)
-#: 60 frequencies, dealt in an order that keeps neighbours of the list at least 300 Hz apart.
-TONES: tuple[int, ...] = tuple(_GRID[index * 7 % len(_GRID)] for index in range(len(_GRID)))
+_HIGH = tuple(hz for hz in range(1000, 3801, STEP) if hz not in _AVOIDED)
+_LOW = tuple(hz for hz in range(400, 1000, STEP) if hz not in _AVOIDED)  # where music holds its notes: last
+#: 60 frequencies; neighbours in this order are at least 350 Hz apart, so the first parties of a test are far apart.
+TONES: tuple[int, ...] = (*(_HIGH[index * 7 % len(_HIGH)] for index in range(len(_HIGH))), *_LOW)
 
 
 def samples(hz: int) -> NDArray[np.int16]:
@@ -46,7 +47,8 @@ def samples(hz: int) -> NDArray[np.int16]:
     if hz % STEP or not 0 < hz < 4000:
         raise ValueError(f"{hz} Hz does not repeat in 20 ms: use a multiple of {STEP} below 4000")
     turns = 2 * np.pi * hz / 8000 * np.arange(FRAME)
-    return np.rint(AMPLITUDE * np.sin(turns)).astype(np.int16)
+    wave: NDArray[np.int16] = np.rint(AMPLITUDE * np.sin(turns)).astype(np.int16)
+    return wave
 
 
 @dataclass(frozen=True, slots=True)

@@ -96,9 +96,11 @@ class Wire(asyncio.DatagramProtocol):
         """Like a machine whose power was cut: the port stays bound, nothing is answered or repeated any
         more."""
         self.silent = True
-        for waiting in (*self._asked.values(), *self._insisting.values()):
-            if waiting.timer is not None:
-                waiting.timer.cancel()
+        timers = [asked.timer for asked in self._asked.values()]
+        timers += [insisting.timer for insisting in self._insisting.values()]
+        for timer in timers:
+            if timer is not None:
+                timer.cancel()
         self._asked.clear()
         self._insisting.clear()
 
@@ -113,9 +115,7 @@ class Wire(asyncio.DatagramProtocol):
     def _launch(self, transaction: Transaction) -> None:
         request = transaction.request
         host, port = self.address
-        request.headers.prepend(
-            "Via", f"SIP/2.0/UDP {host}:{port};rport;branch=z9hG4bK{secrets.token_hex(8)}"
-        )
+        request.headers.prepend("Via", f"SIP/2.0/UDP {host}:{port};rport;branch=z9hG4bK{secrets.token_hex(8)}")
         self._asked[request.branch, request.method] = transaction
         transaction.delays = sip.resend_delays(cap=None if request.method == "INVITE" else sip.T2)
         self._transmit(request, self.server)

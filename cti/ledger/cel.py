@@ -93,9 +93,7 @@ class CelFile:
     `longest_row`: bytes after which an unfinished row is given up as a `BadRow`.
     """
 
-    def __init__(
-        self, path: Path, *, chunk: int = 1 << 20, longest_row: int = 1 << 16, elders: int = 9
-    ) -> None:
+    def __init__(self, path: Path, *, chunk: int = 1 << 20, longest_row: int = 1 << 16, elders: int = 9) -> None:
         if chunk <= longest_row:
             raise ValueError("chunk must be larger than the longest row, or reading could stand still")
         self._path = path

@@ -134,7 +134,7 @@ class Ledger:
     # ---- reading; all of these raise StreamAway when Redis does not answer
 
     async def facts_of(self, ref: str) -> list[tuple[FactId, Fact]]:
-        """The facts of one call, in order, with the spooled ones. Empty: unknown, or older than `index_ttl`."""
+        """The facts of one call, in order, spooled ones too. Empty: unknown, or older than `index_ttl`."""
         return await self._query.facts_of(ref)
 
     async def since(self, first: FactId | None) -> AsyncIterator[Told]:

@@ -15,7 +15,7 @@ class LedgerMeter(Protocol):
         """`facts` became durable there, `seconds` after the attempt began."""
 
     def counted(self, what: Trouble, facts: int) -> None:
-        """Told before, so skipped · neither in Redis nor spooled · displaced by another writer · unreadable."""
+        """Told before: skipped · neither in Redis nor spooled · displaced by another writer · unreadable."""
 
     def backlog(self, facts: int, size: int) -> None:
         """Facts in the spool now, and their bytes."""

@@ -195,7 +195,9 @@ class LedgerStream:
         except TimeoutError as error:
             raise StreamAway(f"no answer within {limit * 1000:.0f} ms") from error
         except (RedisError, OSError) as error:
-            raise StreamAway(f"{type(error).__name__}: {error}") from error
+            # redis-py puts the whole command before what Redis said; it holds a caller's data, which no log may.
+            said = str(error).rpartition(" caused error: ")[2][:200]
+            raise StreamAway(f"{type(error).__name__}: {said}") from error
 
 
 def _entries(answer: Any) -> list[Entry]:

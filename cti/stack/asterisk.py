@@ -19,7 +19,8 @@ from cti.stack.sounds import ensure_sounds
 from cti.stack.supervise import Child
 
 FOLDERS = ("etc", "db", "lib", "agi", "cache", "spool", "sounds", "etc/local.d", "log/cel-custom", "log/cdr-custom")
-"""Made beforehand: without log/cel-custom rows of Asterisk's own record are lost with one ERROR line (ASTERISK.md §6)."""
+"""Made beforehand: without log/cel-custom rows of Asterisk's own record are lost with one ERROR line (ASTERISK.md
+§6)."""
 SOCKET_MAX = 100
 
 

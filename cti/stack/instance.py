@@ -1,6 +1,8 @@
-"""One embedded installation in one state folder: Valkey, Asterisk and the service, started in order, stopped in reverse.
+"""One embedded installation in one state folder: Valkey, Asterisk and the service, started in order, stopped in
+reverse.
 
-Knows: ports, secrets and folders of an instance, so that several run beside each other. Must not know: what is tested on it.
+Knows: ports, secrets and folders of an instance, so that several run beside each other. Must not know: what is
+tested on it.
 """
 
 from __future__ import annotations
@@ -50,8 +52,8 @@ class PortsTaken(Exception):
 def free_ports() -> Ports:
     """Ports nobody has now, claimed against other instances."""
     rtp = netports.free_udp_range(RTP_PORTS)
-    tcp = [netports.free_tcp_port() for _ in range(4)]
-    return Ports(*tcp, netports.free_udp_port(), rtp.start, rtp.stop - 1)
+    ami, agi, http, redis = (netports.free_tcp_port() for _ in range(4))
+    return Ports(ami, agi, http, redis, netports.free_udp_port(), rtp.start, rtp.stop - 1)
 
 
 def check_ports(ports: Ports) -> None:

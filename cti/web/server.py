@@ -1,4 +1,4 @@
-"""HTTP: `/healthz` (the process answers), `/readyz` (it can do its work), `/metrics`, `/status` (what `cti status` shows).
+"""HTTP: `/healthz` (the process answers), `/readyz` (it can do its work), `/metrics`, `/status` (for `cti status`).
 
 Knows: aiohttp. Must not know: Asterisk, Redis; what it shows comes through two functions.
 """

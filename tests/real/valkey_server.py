@@ -1,4 +1,4 @@
-"""A real Valkey for a test, with the options of production: start, stop it dead, freeze it, start it again."""
+"""A real Valkey for a test, with the options of production: start it, kill it, freeze it, start it again."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from cti.stack.netports import LOOPBACK
 from cti.stack.root import RuntimeRoot
 from cti.stack.valkey import answers_ping, valkey_child
 
-ROOT = Path(os.environ.get("HOTLINE_RUNTIME_ROOT") or Path(__file__).parents[2] / ".runtime/root")
+ROOT = Path(os.environ.get("HOTLINE_RUNTIME_ROOT") or Path(__file__).parents[2] / ".runtime/root").absolute()
 
 
 def runtime_root() -> RuntimeRoot:
     """The unpacked programs. Raises FileNotFoundError with the cure where they are missing."""
     if not (ROOT / "usr/bin/valkey-server").exists():
-        raise FileNotFoundError(f"no valkey-server in {ROOT}: run `make setup` or set HOTLINE_RUNTIME_ROOT")
+        raise FileNotFoundError(f"no valkey-server in {ROOT}: run `make runtime` or set HOTLINE_RUNTIME_ROOT")
     return RuntimeRoot(ROOT, {}, "given")
 
 

@@ -1,4 +1,5 @@
-"""A dialogue with the core: `play(event, …)` returns what it recorded. Times are seconds, so that a test reads as a ladder."""
+"""A dialogue with the core: `play(event, …)` returns what it recorded. Times are seconds, so that a test reads as a
+ladder."""
 
 from __future__ import annotations
 

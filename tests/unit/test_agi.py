@@ -32,7 +32,7 @@ from ivr.agi import (
     AgiWire,
 )
 
-TEXT = st.text(st.characters(exclude_characters="\r\n\0", exclude_categories=("Cs",)), max_size=60)
+TEXT = st.text(st.characters(exclude_characters="\r\n\0", exclude_categories=["Cs"]), max_size=60)
 
 
 def parse_args(line: str) -> list[str]:
@@ -63,7 +63,7 @@ def parse_args(line: str) -> list[str]:
 async def talk(
     script: Callable[[Agi], Any], *chunks: bytes, eof: bool = False, seconds: float = 2.0
 ) -> tuple[Any, list[str]]:
-    """Run `script` against a peer that answers each command with the next chunk. Returns result and commands."""
+    """Run `script` against a peer that answers each command with the next chunk: its result, its commands."""
     heard: list[str] = []
     answers = iter(chunks)
 
@@ -89,7 +89,7 @@ async def talk(
 
 
 async def error_of(awaitable: Awaitable[Any]) -> BaseException:
-    with pytest.raises(BaseException) as caught:  # noqa: PT011 - the callers look at the type
+    with pytest.raises(BaseException) as caught:
         await awaitable
     return caught.value
 

@@ -184,9 +184,7 @@ def test_a_row_without_end_is_given_up(path: Path) -> None:
 
 
 def test_bytes_of_another_encoding_are_replaced_and_counted(path: Path) -> None:
-    path.write_bytes(
-        row(appdata="X").replace(b'"X"', b'"' + "报警人".encode("gbk") + b'"') + row(appdata="\ufffd")
-    )
+    path.write_bytes(row(appdata="X").replace(b'"X"', b'"' + "报警人".encode("gbk") + b'"') + row(appdata="\ufffd"))
     file = CelFile(path)
     rows, _ = read_all(file)
     assert len([r for r in rows if isinstance(r, CelRow) and "\ufffd" in r.appdata]) == 2
@@ -205,9 +203,7 @@ def test_bytes_of_another_encoding_are_replaced_and_counted(path: Path) -> None:
         ('{"extra":"{\\"extra\\":\\"x\\"}","n":1}', {"extra": "x", "n": "1"}, False),
     ],
 )
-def test_eventextra_is_read_with_patience(
-    path: Path, text: str, extra: dict[str, str], damaged: bool
-) -> None:
+def test_eventextra_is_read_with_patience(path: Path, text: str, extra: dict[str, str], damaged: bool) -> None:
     path.write_bytes(row(extra=text))
     file = CelFile(path, chunk=1 << 18, longest_row=1 << 17)
     [only], _ = file.read_from(0)

@@ -9,4 +9,5 @@ from cti.core.diagram import diagram
 
 def test_the_committed_diagram_is_current() -> None:
     committed = Path(__file__).resolve().parents[2] / "docs" / "transfer-machine.md"
-    assert committed.read_text(encoding="utf-8") == diagram(), "run: python -m cti.core.diagram > docs/transfer-machine.md"
+    cure = "run: python -m cti.core.diagram > docs/transfer-machine.md"
+    assert committed.read_text(encoding="utf-8") == diagram(), cure

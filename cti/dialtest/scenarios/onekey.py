@@ -1,7 +1,8 @@
 """`onekey-12345-110`, `onekey-110-12345`: one key, make before break. Proven by who hears whom, packet by packet.
 
 The story of one run: a caller rings a hotline and is answered; the seat presses its key; a dedicated seat of the other
-platform rings *while caller and seat still hear each other*; it answers; the caller is with it, the first seat is let go.
+platform rings *while caller and seat still hear each other*; it answers; the caller is with it, the first seat is
+let go.
 
 Knows: what must be heard when. Must not know: how Asterisk does it.
 """
@@ -84,7 +85,7 @@ async def one(stage: Stage, way: Way, number: int, rng: random.Random, caller: P
         await asyncio.sleep(TALK_S)
         _judge(run, call, first, target, pressed)
     except TimeoutError as why:
-        run.faults.append(f"timed out: {why or 'somebody was not heard'}")
+        run.faults.append(f"timed out waiting for somebody to be heard {why}".strip())
     finally:
         if call.t_ended is not None:
             run.faults.append("the caller was dropped")

@@ -39,7 +39,7 @@ async def one(stage: Stage, number: int, rng: random.Random, caller: Phone) -> R
         if run.swap_gap_ms > SILENCE_BAR_MS:
             run.faults.append(f"the caller sat in silence for {run.swap_gap_ms:.0f} ms")
     except TimeoutError as why:
-        run.faults.append(f"timed out: {why or 'somebody was not heard'}")
+        run.faults.append(f"timed out waiting for somebody to be heard {why}".strip())
     finally:
         run.heard = str(call.heard())
         if call.t_ended is not None:

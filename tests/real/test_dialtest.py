@@ -1,0 +1,16 @@
+"""The acceptance scenarios on the real stack, a few of each; `cti dialtest … --n 100` is the long run."""
+
+from __future__ import annotations
+
+import pytest
+
+from cti.dialtest.play import play
+from cti.stack.instance import Instance
+
+pytestmark = pytest.mark.real
+
+
+@pytest.mark.parametrize(("scenario", "n"), [("queue", 3), ("onekey-12345-110", 5), ("onekey-110-12345", 5)])
+async def test_scenario(instance: Instance, scenario: str, n: int) -> None:
+    report = await play(instance, scenario, n, seed=20261124)
+    assert report.passed, [run for run in report.runs if run.faults] or report.leftovers
