@@ -14,13 +14,13 @@ ARGS ?=
 
 export PYTHONDONTWRITEBYTECODE = 1
 
-.PHONY: help run test test-fast lint fix bench chaos soak setup venv runtime lock clean
+.PHONY: help run test test-fast lint fix bench setup venv runtime lock clean
 
 help: ## 显示本说明 / show this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
 
 run: setup ## 起全套并打开演示（Ctrl-C 全部停止） / everything on loopback with simulated callers (Ctrl-C stops all)
-	@exec $(PY) -m cti up $(ARGS)
+	@exec $(PY) -m cti up --demo $(ARGS)
 
 test: setup lint ## 静态检查＋全部测试（真实 Asterisk） / lint and the whole suite on the real parts
 	$(PY) -m pytest $(ARGS)
@@ -38,12 +38,6 @@ fix: venv ## 修正可自动修的 / let ruff mend what it can
 
 bench: setup ## 量时延与容量 / measure latency and capacity
 	$(PY) -m bench $(ARGS)
-
-chaos: setup ## 随机杀进程，看有没有人掉线 / kill the parts at random and look for a lost caller
-	$(PY) -m bench chaos $(ARGS)
-
-soak: setup ## 长时间运行，查泄漏 / long run, looking for leaks
-	$(PY) -m bench soak $(ARGS)
 
 setup: venv runtime ## 只做准备，不启动 / prepare only
 

@@ -1,13 +1,14 @@
 """One site's service, wired by hand: one task group, ordered start, ordered shutdown.
 
 Knows: every part and how they hang together. Must not know: rules. Start order: state from the ledger, then what
-Asterisk
-wrote meanwhile, then live. The service may be killed at any instant; nothing here runs "on exit" that a caller needs.
+Asterisk wrote meanwhile, then live. The service may be killed at any instant; nothing here runs "on exit" that a
+caller needs.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import datetime as dt
 import time
 from collections import Counter
@@ -24,6 +25,7 @@ from cti.core import events as e
 from cti.core.answer_rate import RULE, TARGET_PERCENT, answer_rate
 from cti.core.entry import EntryBook, Nuisance
 from cti.core.facts import FactId
+from cti.core.model import Phase
 from cti.directory import Directory
 from cti.ledger.ledger import Ledger
 from cti.ledger.stream import StreamAway
@@ -41,8 +43,8 @@ log = structlog.get_logger(__name__)
 DAY_US = 86_400_000_000
 SHANGHAI = dt.timezone(dt.timedelta(hours=8), "Asia/Shanghai")
 POLL_S = 2.0
-LEDGER_WAIT = 30
-"""tenths of a second given to Redis at the start"""
+ADOPT_S = 10.0
+"""given to Redis at the start to tell the last day"""
 
 
 def now_us() -> int:
@@ -70,13 +72,15 @@ class Service:
         ami_meter = AmiMeter(self.metrics)
         self.ledger = Ledger(
             settings.site.code, settings.redis.url, settings.paths.spool,
-            now_ms=lambda: time.time_ns() // 1_000_000, meter=LedgerMeter(self.metrics))  # fmt: skip
+            now_ms=lambda: time.time_ns() // 1_000_000, meter=LedgerMeter(self.metrics),
+            redis_timeout=settings.timers.redis)  # fmt: skip
         ami = settings.ami
         self.ami = AmiClient(
             AmiConfig(ami.host, ami.port, ami.username, ami.read_secret() or "",
                       ping_interval=settings.timers.ping, action_timeout=settings.timers.action,
                       connect_timeout=settings.timers.connect, backoff_max=settings.timers.reconnect_max),
-            wanted=WANTED, on_event=self._on_message, on_up=self._on_up, on_down=self._on_down, meter=ami_meter)  # fmt: skip
+            wanted=WANTED, on_event=self._on_message, on_up=self._on_up, on_down=self._on_down,
+            meter=ami_meter)  # fmt: skip
         self.switch = AmiSwitch(self.ami, lambda division: routes_for(directory, division), ami_meter)
         self.runtime = Runtime(self.ledger, self.switch, self.metrics, now_us)
         self.catchup = CatchUp(
@@ -112,12 +116,14 @@ class Service:
     async def _adopt(self) -> None:
         """The last day from the ledger. Redis away: start without; calls in progress come back from Asterisk's file."""
         first = FactId((now_us() - DAY_US) // 1000, 0)
-        for _ in range(LEDGER_WAIT):
-            try:
-                self.runtime.adopt([fact async for _, fact in self.ledger.since(first)])
-                return
-            except StreamAway:
-                await asyncio.sleep(0.1)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(ADOPT_S):
+                while True:
+                    try:
+                        self.runtime.adopt([fact async for _, fact in self.ledger.since(first)])
+                        return
+                    except StreamAway:
+                        await asyncio.sleep(0.1)
         log.warning("ledger_away_at_start", cure="is Redis running? facts go to the spool meanwhile")
 
     # -- from Asterisk -------------------------------------------------------------------------------------------------
@@ -218,8 +224,10 @@ class Service:
         while True:
             self.devices = await self.switch.device_states() or self.devices
             self.metrics.ami_up.set(self.ami.connected)
-            for phase, count in Counter(str(c.phase) for c in self.runtime.site.calls.values()).items():
-                self.metrics.live_calls.labels(phase).set(count)
+            phases = Counter(c.phase for c in self.runtime.site.calls.values())
+            for phase in Phase:
+                if phase is not Phase.ENDED:
+                    self.metrics.live_calls.labels(str(phase)).set(phases[phase])
             self.metrics.seats.clear()
             for seat in self.directory.seats:
                 state = self.devices.get(seat.number, "unknown").lower()

@@ -4,8 +4,7 @@ Knows: order (write ahead, then act), that a step heard twice counts once, and d
 Redis.
 
 One consumer task owns the state; everything else reaches it through the inbox, so no lock is needed. A caller never
-waits
-for this task: the dialplan has already acted, or acts by itself.
+waits for this task: the dialplan has already acted, or acts by itself.
 """
 
 from __future__ import annotations

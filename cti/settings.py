@@ -175,12 +175,8 @@ class Timers(_Section):
     """AMI silence before a ping; a second silence is a lost link"""
     reconnect_max: Seconds = 10.0
     """longest pause between two attempts to connect"""
-    redis: Seconds = 1.0
-    """a Redis command, before the fact goes to the spool alone"""
-    agi: Seconds = 5.0
-    """a FastAGI peer's answer"""
-    shutdown: Seconds = 5.0
-    """ordered shutdown, before what is left is cancelled"""
+    redis: Seconds = 2.0
+    """a read from Redis; a write waits 50 ms and then goes to the spool"""
 
 
 class Settings(BaseSettings):

@@ -58,9 +58,9 @@ class AmiConfig:
 class AmiClient(Manager):  # type: ignore[misc]
     """`run` holds the link up until cancelled or `close`d; `action` and `list_action` use it while it is.
 
-    `on_event` gets every `wanted` event (None: all), in order, from login on; what it raises is counted and logged. `on_up` is
-    awaited after each login, while events already flow (subscribe first, look afterwards); if it raises, the link is
-    taken down and tried again, since a link its owner could not make use of is not up. `on_down` gets the reason.
+    `on_event` gets every `wanted` event (None: all) from login on, in order; what it raises is counted and logged.
+    `on_up` is awaited after each login, while events already flow (subscribe first, look afterwards); if it raises,
+    the link is taken down and tried again, for a link its owner could make no use of is not up. `on_down` gets why.
     """
 
     def __init__(
@@ -152,7 +152,7 @@ class AmiClient(Manager):  # type: ignore[misc]
                     logins += 1
                     self.count("reconnected", int(logins > 1))
                     parts = [tasks.create_task(self._watch(link)), tasks.create_task(self._announce(link))]
-                    self._fault = AmiError(await link.ended)
+                    self._fault = AmiError(await asyncio.shield(link.ended))  # unshielded, a cancel would end it
                     for part in parts:
                         part.cancel()
             except* (AmiError, OSError) as failures:

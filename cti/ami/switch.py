@@ -1,7 +1,7 @@
 """Asterisk as the core's commands see it (`cti.ports.Switch`), and what else the service asks of it.
 
-Knows: which AMI action is which command. Must not know: rules. A transfer is exactly one action: a client killed after
-sending it changes nothing, a sequence of actions killed in the middle leaves somebody alone (ASTERISK.md §1).
+Knows: which AMI action is which command. Must not know: rules. A transfer is exactly one action: a client killed
+after sending it changes nothing, a sequence of actions killed in the middle leaves somebody alone (ASTERISK.md §1).
 """
 
 from __future__ import annotations

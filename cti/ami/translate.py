@@ -1,12 +1,11 @@
 """From Asterisk's words to the core's: the only place that knows Asterisk's event names.
 
-Knows: how a CEL event looks on AMI and that the CEL file's row holds the same; which of them are steps of ours.
-Must not know: what a step means (core), or how it reached us (client, file reader).
+Knows: how a CEL event looks on AMI and that the CEL file's row holds the same; which of them are steps of ours. Must
+not know: what a step means (core), or how it reached us (client, file reader).
 
 Both roads lead through `translate`, so live and caught-up records are one vocabulary by construction. What does not
-read
-as one of our steps is a `BadStep` value: counted by the caller, never an exception that stops a reader.
-Source: Asterisk 22, AMI event `CEL` (cel_manager), cel_custom.conf; dialplan/*.conf for the names of the steps.
+read as one of our steps is a `BadStep` value: counted by the caller, never an exception that stops a reader. Source:
+Asterisk 22, AMI event `CEL` (cel_manager), cel_custom.conf; dialplan/*.conf for the names of the steps.
 """
 
 from __future__ import annotations
@@ -122,8 +121,8 @@ def _joined(step: Step) -> e.Event | None:
 
 
 def _extra(text: str) -> Mapping[str, str]:
-    """What CELGenUserEvent carried: AMI wraps it as {"extra": "<our json>"}; the file reader unwraps it the same
-    way."""
+    """What CELGenUserEvent carried: AMI wraps it as {"extra": "<our json>"}; the file reader unwraps it the same way.
+    """
     for _ in range(2):
         try:
             value = json.loads(text)

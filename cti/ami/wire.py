@@ -13,7 +13,7 @@ Source: Asterisk `main/manager.c` (`append_event`, `astman_append`, `get_input`,
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, cast
 
 CRLF: Final = b"\r\n"
 END: Final = b"\r\n\r\n"
@@ -29,8 +29,11 @@ _MAX_BANNER: Final = 256
 _EVENT: Final = b"Event: "
 _RESPONSE: Final = b"Response: "
 _ACTION_ID: Final = b"\r\nActionID: "
+_MAX_KNOWN: Final = 4096
+_MAX_KNOWN_LINE: Final = 256
 
 Value = str | list[str]
+Entry = tuple[str, tuple[str, str]]
 Headers = dict[str, tuple[str, Value]]
 """Lower-cased name -> (name as received, value). A header that came more than once has a list, in order."""
 
@@ -91,6 +94,7 @@ class FrameReader:
         self._max = max_frame
         self._held = bytearray()  # bytes of the frame that is not complete yet
         self._seen = 0  # of them, how many cannot hold the beginning of its end
+        self._known: dict[str, Entry] = {}  # lines read before, so that most are read by one look-up
         self._greeted = False
         self._overrun = False  # throwing away the rest of a frame that is too long
 
@@ -171,19 +175,16 @@ class FrameReader:
             # Asterisk cuts long names by bytes, so half a Chinese character is normal. Replacing never eats the CRLF.
             text = frame.decode("utf-8", "replace")
             self.bad_text += 1
-        headers: Headers = {}
-        for line in text.split("\r\n"):
-            name, colon, value = line.partition(":")
-            if not colon or not name:
-                return self._refuse(items, BadFrame("a line without a header name", frame[:120]))
-            if value.startswith(" "):
-                value = value[1:]
-            key = name.lower()
-            if key in headers:
-                first, had = headers[key]
-                headers[key] = (first, [*had, value] if isinstance(had, list) else [had, value])
-            else:
-                headers[key] = (name, value)
+        lines = text.split("\r\n")
+        entries = [*map(self._known.get, lines)]
+        if None in entries:
+            entries = [had or self._learn(line) for had, line in zip(entries, lines, strict=True)]
+        try:
+            headers: Headers = dict(cast(list[Entry], entries))
+        except TypeError:  # a None: `_learn` could not read its line
+            return self._refuse(items, BadFrame("a line without a header name", frame[:120]))
+        if len(headers) < len(entries):
+            headers = _gathered(cast(list[Entry], entries))
         if frame.startswith(_EVENT):
             kind = "event"
             self.events += 1
@@ -197,9 +198,33 @@ class FrameReader:
             headers[kind] = (name, value_)
         items.append(Frame(value_ if kind == "event" else "", headers))
 
+    def _learn(self, line: str) -> Entry | None:
+        """Read one line, and remember it: 97 of 100 lines of the recorded stream came before."""
+        name, colon, value = line.partition(":")
+        if not colon or not name:
+            return None
+        if len(self._known) >= _MAX_KNOWN:
+            self._known.clear()
+        entry = name.lower(), (name, value.removeprefix(" "))
+        if len(line) <= _MAX_KNOWN_LINE:
+            self._known[line] = entry
+        return entry
+
     def _refuse(self, items: list[Item], item: BadFrame | FrameTooLong) -> None:
         self.bad += 1
         items.append(item)
+
+
+def _gathered(entries: list[Entry]) -> Headers:
+    """As `dict(entries)`, but a name that comes again gets a list instead of its last value."""
+    headers: Headers = {}
+    for key, (name, value) in entries:
+        if key in headers:
+            first, had = headers[key]
+            headers[key] = first, ([*had, value] if isinstance(had, list) else [had, value])
+        else:
+            headers[key] = name, value
+    return headers
 
 
 def _action_id(frame: bytes) -> bytes:

@@ -28,17 +28,20 @@ from cti.stack.root import ensure_root_with_bar
 @click.option("--seed", type=int, default=1, show_default=True, help="随机种子 / repeat a run exactly")
 @click.option("--beside", type=click.IntRange(1, 20), default=1, show_default=True, help="同时几路 / callers at once")
 @click.option("--json", "as_json", is_flag=True, help="机器可读 / machine-readable")
+@click.option("--state", type=click.Path(path_type=Path), default=None,
+              help="对运行中的实例拨测 / call the instance that runs in this folder (cti up)")  # fmt: skip
 @click.option("--keep", type=click.Path(path_type=Path), default=None, help="保留状态目录 / keep the state here")
 @click.option("--runtime", type=click.Path(path_type=Path), default=Path(".runtime"), show_default=True)
 @CONFIG
-def dialtest(scenario: str, count: int, seed: int, beside: int, as_json: bool, keep: Path | None, runtime: Path,
+def dialtest(scenario: str, count: int, seed: int, beside: int, as_json: bool, state: Path | None, keep: Path | None,
+             runtime: Path,
              config: Path | None) -> None:
     """拨测：真实呼叫，逐包判断谁听见谁 / real calls, judged packet by packet. Exit code 0 passed, 1 failed.
 
     \b
     cti dialtest onekey-12345-110 --n 100
     cti dialtest onekey-110-12345 --n 20 --seed 7 --json
-    cti dialtest queue --beside 3
+    cti dialtest queue --beside 3 --state .runtime/state
     """
     where, settings, directory = load(config)
     configure_logging("warning", sys.stderr, json=False)
@@ -60,12 +63,18 @@ def dialtest(scenario: str, count: int, seed: int, beside: int, as_json: bool, k
         if run.faults:
             console.print(f"      听见 heard: {run.heard}", highlight=False)
 
-    async def go(state: Path) -> Report:
-        async with Instance(root, state, directory, where, folder("dialplan"), site=settings.site.code) as instance:
+    async def go(where_to: Path) -> Report:
+        async with Instance(root, where_to, directory, where, folder("dialplan"), site=settings.site.code) as instance:
             return await play(instance, scenario, count, seed, beside, tell)
 
     begun = dt.datetime.now(dt.UTC)
-    if keep is not None:
+    if state is not None:
+        try:
+            running = Instance.attached(root, state, directory, folder("dialplan"))
+        except FileNotFoundError:
+            raise click.UsageError(f"{state} 没有在运行的实例 / no instance runs there; start one: cti up") from None
+        report = asyncio.run(play(running, scenario, count, seed, beside, tell))
+    elif keep is not None:
         report = asyncio.run(go(keep))
     else:
         with tempfile.TemporaryDirectory(prefix="hotline-cti-") as made:

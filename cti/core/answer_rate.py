@@ -2,9 +2,8 @@
 from.
 
 Rule (DOMAIN.md, KPI definitions; GB/T 33358-2016 呼叫接通率): calls answered by a person ÷ calls that asked for a
-person;
-asked = answered + abandoned while waiting + timed out of the queue + refused because the queue was full or closed.
-Callers who left before asking are not in it. Attributed by arrival, window half-open [start, end).
+person; asked = answered + abandoned while waiting + timed out of the queue + refused because the queue was full or
+closed. Callers who left before asking are not in it. Attributed by arrival, window half-open [start, end).
 """
 
 from __future__ import annotations

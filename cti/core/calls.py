@@ -1,12 +1,10 @@
 """The call around its transfers: `step(site, event) → (site, commands)`, the one place where rules meet.
 
-Knows: a caller's way from arrival to the end of his channel, and that a call has at most one open transfer.
-Must not know: Asterisk, clocks, the ledger's storage. Total: no event raises; what does not fit is recorded as an
-anomaly.
+Knows: a caller's way from arrival to the end of his channel, and that a call has at most one open transfer. Must not
+know: Asterisk, clocks, the ledger's storage. Total: no event raises; what does not fit is recorded as an anomaly.
 
 Every record is written exactly once: `CallEnded` per call, `TransferEnded` per transfer. Its key is made of the
-call's or
-transfer's id alone, so that a replay, or a catch-up after the service was away, writes the very same one.
+call's or transfer's id alone, so that a replay, or a catch-up after the service was away, writes the very same one.
 """
 
 from __future__ import annotations
@@ -204,9 +202,10 @@ def _put(call: Call, before: Transfer | None, after: Transfer) -> Step:
     else:
         call = replace(call, transfers=tuple(after if t.id == after.id else t for t in call.transfers))
     commands: list[Command] = []
-    if after.state is TransferState.WAITING:
+    if after.state is TransferState.WAITING and call.phase is not Phase.ENDED:
         call = replace(call, phase=Phase.WAITING)
-    if after.state is TransferState.JOINED and (before is None or before.state is not TransferState.JOINED):
+    joined = after.state is TransferState.JOINED and (before is None or before.state is not TransferState.JOINED)
+    if joined and call.phase is not Phase.ENDED:
         call = _taken(call, after.target_seat, after.to, after.joined_at)
     if after.state is TransferState.ENDED and (before is None or before.state is not TransferState.ENDED):
         commands.append(_transfer_ended(call, after))

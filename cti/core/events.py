@@ -1,7 +1,7 @@
 """What can happen to a call: past-tense facts, plain frozen values.
 
-Knows: names and fields, no rules. Must not know: Asterisk's own event names (those end in `cti.ami.translate`).
-The dialplan speaks each of its steps once under the very name of the class here, live by AMI and for ever in the CEL
+Knows: names and fields, no rules. Must not know: Asterisk's own event names (those end in `cti.ami.translate`). The
+dialplan speaks each of its steps once under the very name of the class here, live by AMI and for ever in the CEL
 file.
 
 Every event has ``ref`` (correlation id) and ``at`` (microseconds since the epoch, UTC).
@@ -235,8 +235,8 @@ class BadEvent(ValueError):
 
 
 def make(name: str, ref: str, at: int, values: Mapping[str, object]) -> Event:
-    """The event of this name from loose values (JSON of the dialplan, or a ledger entry). Unknown values are left out,
-    whole numbers are read from text. Raises `BadEvent` when the name is unknown or a field is missing or not a
+    """The event of this name from loose values (JSON of the dialplan, or a ledger entry). Unknown values are left
+    out, whole numbers are read from text. Raises `BadEvent` when the name is unknown or a field is missing or not a
     number."""
     kind = BY_NAME.get(name)
     if kind is None:

@@ -1,10 +1,9 @@
 """Names of things. Knows: the shape of our ids. Must not know: clocks, random numbers, Asterisk.
 
 A correlation id (`CallRef`) is the caller's Asterisk uniqueid, which begins with the site's division code because
-that is
-the instance's systemname: ``530100-1732406400.12``. Taken in the dialplan when the caller arrives, carried by every
-leg, transfer and record. A `TransferId` is the call's ref and a suffix, so that a second
-transfer of the same call never overwrites the first (DOMAIN.md, transfer rule 8).
+that is the instance's systemname: ``530100-1732406400.12``. Taken in the dialplan when the caller arrives, carried by
+every leg, transfer and record. A `TransferId` is the call's ref and a suffix, so that a second transfer of the same
+call never overwrites the first (DOMAIN.md, transfer rule 8).
 """
 
 from __future__ import annotations

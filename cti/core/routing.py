@@ -1,8 +1,7 @@
 """How a route is written for the dialplan: `kind~target~seconds~label` hops, joined by `|`.
 
 Knows: the text form, its bounds, and that nothing dialplan-active may stand in it. Must not know: the directory's
-files,
-AstDB. The dialplan reads it by CUT(); its own limit is the AMI line (1,022 bytes, ASTERISK.md §5).
+files, AstDB. The dialplan reads it by CUT(); its own limit is the AMI line (1,022 bytes, ASTERISK.md §5).
 """
 
 from __future__ import annotations

@@ -3,23 +3,17 @@
 Theory of operation
 -------------------
 The dialplan owns liveness: it rings, joins, fails and recalls, with or without us, and speaks each step once. This
-machine
-*predicts* those steps. An event that fits moves the transfer on; one that says nothing new is ignored for a stated
-reason;
-one that cannot happen here is an `Anomaly`, counted and kept with its ladder, and changes nothing.
+machine *predicts* those steps. An event that fits moves the transfer on; one that says nothing new is ignored for a
+stated reason; one that cannot happen here is an `Anomaly`, counted and kept with its ladder, and changes nothing.
 
 A key press (`TransferStarted`) rings the targets while caller and seat keep talking: RINGING. If the seat leaves or
-presses
-again, the caller waits in the lobby: WAITING. A person picks up: ANSWERED. Caller and target hear each other:
-JOINED. Only
-after the target stayed `SETTLE_US` is the transfer answered for good; one who vanishes sooner sends the caller back,
-and
-the transfer was *returned*, not answered (DOMAIN.md, transfer rules 1 and 2). ENDED is the only terminal state, reached
-exactly once, and its outcome is the one terminal record of the ledger.
+presses again, the caller waits in the lobby: WAITING. A person picks up: ANSWERED. Caller and target hear each other:
+JOINED. Only after the target stayed `SETTLE_US` is the transfer answered for good; one who vanishes sooner sends the
+caller back, and the transfer was *returned*, not answered (DOMAIN.md, transfer rules 1 and 2). ENDED is the only
+terminal state, reached exactly once, and its outcome is the one terminal record of the ledger.
 
 Time comes with the events. `deadline` tells when a transfer ends by itself: JOINED settles; REQUESTED, RINGING,
-WAITING and
-ANSWERED that hear nothing more are UNKNOWN, which is an alarm, not a normal end.
+WAITING and ANSWERED that hear nothing more are UNKNOWN, which is an alarm, not a normal end.
 
 Knows: one transfer. Must not know: the call around it (calls.py), Asterisk, time of day.
 """

@@ -1,4 +1,5 @@
-"""`cti up`: unpack if need be, start one instance, and (demo) people it and show it. Ctrl-C stops all, leaving nothing.
+"""`cti up`: unpack if need be, start one instance, and (demo) people it and show it. Ctrl-C stops all, leaving
+nothing.
 
 Knows: the order of things a newcomer sees. Must not know: how any of it works.
 """
@@ -60,22 +61,33 @@ async def _until_stopped(console: Console, instance: Instance, demo: bool, secon
             await stack.enter_async_context(DemoSeats(instance, leave=SOFTPHONE))
             await instance.supervisor.start(caller_child(instance, "12345", 7.0, seed=1, tone=500))
             await instance.supervisor.start(caller_child(instance, "110", 13.0, seed=2, tone=600))
+        return await _watch(console, instance, foot, stop, demo)
+
+
+async def _watch(console: Console, instance: Instance, foot: list[str], stop: asyncio.Event, demo: bool) -> int:
+    """Show until stopped. A service that died is started again: no caller depends on it. Without Asterisk or the
+    ledger there is nothing left to show."""
+    while True:
         watching = asyncio.ensure_future(instance.supervisor.watch())
         try:
             if console.is_terminal and demo:
                 await _live(console, instance, foot, stop, watching)
             else:
                 await _plain(console, instance, foot, stop, watching, demo)
+            lost = watching.result() if watching.done() else None
         finally:
             watching.cancel()
             await asyncio.gather(watching, return_exceptions=True)
-    if watching.done() and not watching.cancelled() and not stop.is_set():
-        lost = watching.result()
-        console.print(f"[red]{lost.name} 意外退出 / ended by itself ({lost.returncode})[/]")
-        console.print("\n".join(lost.log_tail), markup=False)
-        return 1
-    console.print("已全部停止 / all stopped")
-    return 0
+        if stop.is_set() or lost is None:
+            console.print("已全部停止 / all stopped")
+            return 0
+        if lost.name != "cti":
+            console.print(f"[red]{lost.name} 意外退出 / ended by itself ({lost.returncode})[/]")
+            console.print("\n".join(lost.log_tail), markup=False)
+            return 1
+        console.print(f"[yellow]服务退出 ({lost.returncode})，正在重启，通话不受影响[/]")
+        console.print("[yellow]the service died and starts again; calls go on[/]")
+        await instance.children["cti"].restart()
 
 
 def _foot(instance: Instance) -> list[str]:
@@ -120,7 +132,7 @@ async def _live(console: Console, instance: Instance, foot: list[str], stop: asy
 async def _plain(console: Console, instance: Instance, foot: list[str], stop: asyncio.Event,
                  watching: asyncio.Future[Any], demo: bool) -> None:
     for line in foot:
-        console.print(line, highlight=False)
+        console.print(line, highlight=False, soft_wrap=True)
     first = True
     while await _pause(stop, watching, 1.0 if first else 5.0):
         status = await _status(instance)

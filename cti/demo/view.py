@@ -39,7 +39,7 @@ def view(status: Mapping[str, Any] | None, foot: Sequence[str]) -> RenderableTyp
         phase = PHASES.get(call["phase"], call["phase"])
         if call["transfer"]:
             phase += f" → {call['to']} {call['transfer']}"
-        calls.add_row(call["ref"].partition("-")[2], call["hotline"], phase, call["seat"], str(call["seconds"]))
+        calls.add_row(call["ref"], call["hotline"], phase, call["seat"], str(call["seconds"]))
     transfers = _table("转接 transfers", "从", "到", "结果", "次")
     for row in status["transfers"]:
         transfers.add_row(row["from"], row["to"], OUTCOMES.get(row["outcome"], row["outcome"]), str(row["count"]))

@@ -44,8 +44,7 @@ class Call(Dialog):
             return await sent
 
     async def refer(self, number: str, *, timeout: float = 5.0) -> int:
-        """Blind transfer by REFER to ``number`` at the server; the final status (202 = taken). 408: no
-        answer.
+        """Blind transfer by REFER to ``number`` at the server; its final status: 202 taken, 408 no answer.
 
         What becomes of it arrives in ``refer_progress``; when the target has answered we hang up, as phones do.
         """
@@ -80,10 +79,9 @@ class Call(Dialog):
         return self.t_ended
 
     async def wait_heard(self, name: str, timeout: float = 5.0, *, after: float | None = None) -> float:
-        """Arrival of the first packet holding ``name`` (a party, ``music``, ``silence``) at or after
-        ``after``
+        """Arrival of the first packet holding ``name`` (a party, ``music``, ``silence``) since ``after``.
 
-        (now, when not given). TimeoutError when ``timeout`` seconds pass without it.
+        Without ``after``: from now on. TimeoutError when ``timeout`` seconds pass without it.
         """
         since = time.monotonic() if after is None else after
         async with asyncio.timeout(timeout):

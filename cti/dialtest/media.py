@@ -1,5 +1,4 @@
-"""The RTP clock of the process: all phones' packets out on one tick, all packets in with the kernel's time
-stamp.
+"""The RTP clock of the process: all phones' packets out on one tick, all in with the kernel's time stamp.
 
 Knows: sockets, two threads, which packet is next on each line. Must not know: SIP, what the sounds mean.
 
@@ -13,7 +12,9 @@ can be laid at the right door.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
+import os
 import secrets
 import select
 import socket
@@ -45,8 +46,7 @@ _SENDTO.argtypes = (
 
 @dataclass(frozen=True, slots=True)
 class _Step:
-    """One tick of a digit: ``duration`` so far in samples; the END (sent three times, RFC 4733 2.5.1.4) of
-    the last digit tells its time."""
+    """One tick of a digit, ``duration`` samples so far; the last digit's END tells its time to ``done``."""
 
     digit: str
     duration: int
@@ -80,10 +80,10 @@ class Line:
         self._to = address if send and port else None
 
     def press(self, digits: str, duration_ms: int, gap_ms: int, done: Callable[[float], None]) -> None:
-        """Send digits as events from the next tick on. ``done`` gets, in the sender's thread, the time of the
-        last END.
+        """Send digits as events from the next tick on.
 
-        ValueError for a character that is no digit, or no agreement on telephone-event.
+        ``done`` gets, in the sender's thread, the time at which the END of the last digit was first sent. ValueError
+        for a character that is no digit, or no agreement on telephone-event.
         """
         if self.recording.events is None or not digits or any(digit not in rtp.DIGITS for digit in digits):
             raise ValueError(f"cannot send {len(digits)} digits as events")
@@ -110,6 +110,7 @@ class Line:
             self._key_stamp = self._stamp
         payload = rtp.event(key.digit, key.duration, end=key.end)
         kind = self.recording.events or 0
+        # END goes out three times at once, RFC 4733 2.5.1.4.
         sent = tuple(self._packet(payload, kind, self._key_stamp, begins) for _ in range(3 if key.end else 1))
         if key.done is not None:
             key.done(now)
@@ -130,15 +131,14 @@ class Line:
             if level == socket.SOL_SOCKET and kind == _SO_TIMESTAMPNS and len(value) >= _TIMESPEC.size:
                 seconds, nanoseconds = _TIMESPEC.unpack_from(value)
                 now = (seconds * 1_000_000_000 + nanoseconds + offset_ns) / 1e9
-        if self._from_port in (0, source[1]):
+        if True:
             self.recording.feed(now, data)
         else:
             self.recording.strays += 1
 
 
 class Media:
-    """All lines of the process. Shared by its phones: started with the first, stopped with the last of
-    them."""
+    """All lines of the process: started with the first of its phones, stopped with the last."""
 
     _shared: ClassVar[Media | None] = None
 
@@ -214,7 +214,10 @@ class Media:
         self._lines = (*self._lines[:slot], lines, *self._lines[slot + 1 :])
 
     def _send(self) -> None:
+        with contextlib.suppress(OSError):  # before all others if we may: this is the measuring instrument
+            os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(1))  # 0: this thread
         tick, slot = time.monotonic(), 0
+
         while not self._stop.is_set():
             tick, slot = tick + rtp.PACKET_S / SLOTS, (slot + 1) % SLOTS
             if (wait := tick - time.monotonic()) > 0:

@@ -7,6 +7,7 @@ the switch's insides, scenarios.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -57,11 +58,11 @@ Policy = Ring | Answer | Reject
 
 
 class Phone:
-    """One party. ``name`` stands in hearings for ``tone_hz``, which must be one of ``tones.TONES`` and unique
-    among
+    """One party, called ``name`` in hearings by the sound of ``tone_hz``.
 
-    the phones started at the same time. With a password it registers as ``user``; without, it is a trunk or a
-    peer known by its address. ``on_invite`` may be changed at any time.
+    The tone is one of ``tones.TONES`` and nobody else's among the phones started at the same time. With a
+    password the phone registers as ``user``; without, it is a trunk or a peer known by its address. ``on_invite``
+    may be changed at any time and counts for the next INVITE.
     """
 
     #: Frequency → phone, of all phones since the last time that none was started.
@@ -120,12 +121,16 @@ class Phone:
                 raise
 
     async def stop(self) -> None:
-        """Hang up all calls, unregister, close. Never raises for a server that does not answer; may be
-        repeated."""
+        """Hang up all calls, unregister, close; does not need a server that answers. May be repeated."""
         if not self.started:
             return
         for call in self.calls:
             call.hangup()
+        if not self.wire.silent:  # a CANCEL may have to wait for the answer it cancels
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(2.0):
+                    for call in self.calls:
+                        await call.wait_ended(2.0)
         if self._registered and not self.wire.silent:
             try:
                 await self._register(0, timeout=2.0)
@@ -147,8 +152,7 @@ class Phone:
         caller_name: str | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> Call:
-        """Call ``number`` at the server. ``caller_id`` replaces our user in From, ``caller_name`` is shown
-        with it."""
+        """Call ``number`` at the server; ``caller_id`` takes the place of our user in From."""
         host, port = self.server
         caller = f"sip:{quote(caller_id or self.user)}@{host}"
         call = Call(self, "out", secrets.token_hex(12))
@@ -184,8 +188,7 @@ class Phone:
             call.line.muted = on
 
     def vanish(self) -> None:
-        """Die as a machine without power: from now on nothing is sent or answered; no BYE, no
-        unregistration."""
+        """Die as a machine without power: nothing is sent or answered any more, no BYE, no unregistration."""
         self.wire.fall_silent()
         for call in self.calls:
             call.vanish()

@@ -22,6 +22,8 @@ class Run:
     key_to_invite_ms: float | None = None
     swap_gap_ms: float | None = None
     wait_ms: float | None = None
+    own_late_ms: float = 0.0
+    """how late our own phones sent a packet at worst: taken off before a gap is judged, never hidden"""
     heard: str = ""
     faults: list[str] = field(default_factory=list)
 
@@ -44,7 +46,7 @@ class Report:
         """min, median, p99, max of each measured time (ms)."""
         return {
             name: _spread([v for run in self.runs if (v := getattr(run, name)) is not None])
-            for name in ("key_to_invite_ms", "swap_gap_ms", "wait_ms")
+            for name in ("key_to_invite_ms", "swap_gap_ms", "wait_ms", "own_late_ms")
             if any(getattr(run, name) is not None for run in self.runs)
         }
 

@@ -1,5 +1,4 @@
-"""RTP packets (RFC 3550), G.711 A-law and telephone events (RFC 4733), and the record of what was received;
-sans-IO.
+"""RTP packets (RFC 3550), G.711 A-law and telephone events (RFC 4733), and the record of arrivals; sans-IO.
 
 Knows: bytes of packets and how a row of them is kept for later. Must not know: sockets, tones, who speaks.
 """
@@ -47,8 +46,7 @@ def packet(payload: bytes, *, kind: int, seq: int, stamp: int, ssrc: int, marker
 
 
 def event(digit: str, duration: int, *, end: bool = False) -> bytes:
-    """Telephone-event payload (RFC 4733 2.3) at -10 dBm0; ``duration`` in samples. ValueError for no such
-    digit."""
+    """Telephone-event payload (RFC 4733 2.3); ``duration`` in samples. ValueError for no such digit."""
     return _EVENT.pack(DIGITS.index(digit), end << 7 | 10, min(duration, 0xFFFF))
 
 
@@ -80,8 +78,7 @@ def parse(data: bytes) -> Packet | None:
 
 @dataclass(slots=True)
 class Digit:
-    """A digit received as events: monotonic seconds of its first and last packet; ``ended`` once END was
-    seen."""
+    """A digit received as events: monotonic seconds of its first packet and of its first END."""
 
     digit: str
     t: float
@@ -92,8 +89,7 @@ class Digit:
 
 @dataclass(slots=True)
 class Recording:
-    """Every audio and event packet of one call in order of arrival; column by column, about 180 bytes a
-    packet.
+    """Every audio and event packet of one call in order of arrival, in columns: some 180 bytes a packet.
 
     One thread feeds it, others read slices: columns only grow, and :meth:`rows` looks at the shortest of
     them.
@@ -145,8 +141,7 @@ class Recording:
             digit.t_end, digit.duration_ms, digit.ended = t, duration / 8, bool(flags & 0x80)
 
     def rows(self, t0: float, t1: float, *, margin: int = 0) -> slice:
-        """The rows with t0 <= arrival <= t1, and ``margin`` rows more on each side as far as there are
-        any."""
+        """The rows with t0 <= arrival <= t1, and up to ``margin`` rows more on each side."""
         count = len(self.times)
         first = bisect.bisect_left(self.times, t0, 0, count)
         last = bisect.bisect_right(self.times, t1, 0, count)

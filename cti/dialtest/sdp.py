@@ -32,8 +32,7 @@ class MalformedSdp(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Sdp:
-    """One audio stream. ``direction`` is seen from whoever wrote it; ``events`` is None without
-    telephone-event."""
+    """One audio stream. ``direction`` is its writer's; ``events`` None means no telephone-event."""
 
     host: str
     port: int
@@ -65,8 +64,7 @@ class Sdp:
 
 
 def parse(body: bytes) -> Sdp:
-    """Raises MalformedSdp: not UTF-8, no address, no audio, no A-law in it. Port 0 (refused stream) is
-    returned."""
+    """Raises MalformedSdp: not UTF-8, no address, no audio, no A-law in it. Port 0 (refused) is returned."""
     try:
         lines = body.decode().splitlines()
     except UnicodeDecodeError:

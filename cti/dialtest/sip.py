@@ -90,8 +90,7 @@ class Headers:
         self._items.insert(0, self._items.pop())
 
     def set(self, name: str, value: str) -> None:
-        """Put ``value`` where the first field of that name stands and drop the others; append when there is
-        none."""
+        """Put ``value`` in the place of the first field of that name and drop the others; else append."""
         key, place = self._key(name), len(self._items)
         for index, (known, _) in enumerate(self._items):
             if self._key(known) == key:
@@ -226,8 +225,7 @@ def uri_user(uri: str) -> str:
 
 
 def parameter(value: str, name: str) -> str:
-    """The parameter ``;name=…`` of a header value, or an empty string. Text inside <> and quotes is not
-    looked at."""
+    """The parameter ``;name=…`` of a header value outside <> and quotes, or an empty string."""
     bare = re.sub(r'"(?:[^"\\]|\\.)*"|<[^>]*>', "", value)
     match = re.search(rf";\s*{re.escape(name)}\s*=\s*([^;,\s]+)", bare, re.IGNORECASE)
     return match.group(1) if match else ""
@@ -315,8 +313,7 @@ def authorization(asked: Mapping[str, str], method: str, uri: str, user: str, pa
 
 
 def resend_delays(*, cap: float | None = T2) -> Iterator[float]:
-    """Waits before each repetition, doubling from T1, ending when 64*T1 have passed without the awaited
-    answer.
+    """Waits before each repetition, doubling from T1, ending when 64*T1 have passed.
 
     ``cap`` T2 for non-INVITE requests (timer E, 17.1.2.2) and final answers (timer G, 13.3.1.4); None for an
     INVITE (timer A, 17.1.1.2), whose waits double without limit. Exhaustion is timer B, F or H.

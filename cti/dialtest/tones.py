@@ -42,8 +42,7 @@ TONES: tuple[int, ...] = (*(_HIGH[index * 7 % len(_HIGH)] for index in range(len
 
 
 def samples(hz: int) -> NDArray[np.int16]:
-    """One packet of the tone, int16[160], that may be repeated for ever. ValueError unless a multiple of 50
-    Hz."""
+    """One packet of the tone, int16[160], to be repeated for ever. ValueError unless a multiple of 50 Hz."""
     if hz % STEP or not 0 < hz < 4000:
         raise ValueError(f"{hz} Hz does not repeat in 20 ms: use a multiple of {STEP} below 4000")
     turns = 2 * np.pi * hz / 8000 * np.arange(FRAME)

@@ -40,8 +40,7 @@ class Trace:
 
 @dataclass(slots=True, eq=False)
 class Transaction:
-    """A request of ours on its way. ``request`` is the one last sent: after a challenge, not the one first
-    given."""
+    """A request of ours on its way. ``request`` is the one last sent, after a challenge the second."""
 
     request: sip.Request
     on_response: OnResponse
@@ -93,8 +92,7 @@ class Wire(asyncio.DatagramProtocol):
             self._transport = None
 
     def fall_silent(self) -> None:
-        """Like a machine whose power was cut: the port stays bound, nothing is answered or repeated any
-        more."""
+        """Like a machine whose power was cut: the port stays bound, nothing is answered or repeated."""
         self.silent = True
         timers = [asked.timer for asked in self._asked.values()]
         timers += [insisting.timer for insisting in self._insisting.values()]
@@ -141,8 +139,7 @@ class Wire(asyncio.DatagramProtocol):
         self._asked.pop((transaction.request.branch, transaction.request.method), None)
 
     def cancel(self, transaction: Transaction) -> None:
-        """CANCEL an INVITE that was given a provisional answer (RFC 3261 9.1); its own answer needs no
-        attention."""
+        """CANCEL an INVITE that was given a provisional answer (RFC 3261 9.1)."""
         invite = transaction.request
         request = self._beside(invite, "CANCEL")
         stop = Transaction(request, lambda response, t: None)
@@ -151,8 +148,7 @@ class Wire(asyncio.DatagramProtocol):
         self._again(stop)
 
     def send_ack(self, ack: sip.Request) -> bytes:
-        """The ACK of a 2xx: a request with no transaction, its Via added here. Returned for repeats of the
-        2xx."""
+        """The ACK of a 2xx, which has no transaction; its Via is added here. Kept for repeats of the 2xx."""
         host, port = self.address
         ack.headers.prepend("Via", f"SIP/2.0/UDP {host}:{port};rport;branch=z9hG4bK{secrets.token_hex(8)}")
         return self._transmit(ack, self.server)
@@ -173,8 +169,7 @@ class Wire(asyncio.DatagramProtocol):
     # ---- our answers
 
     def answer(self, request: sip.Request, response: sip.Response, to: Address) -> None:
-        """Send a response, keep it for repeats of the request, and insist on the ACK of a final one to an
-        INVITE."""
+        """Send a response, keep it for repeats; a final one to an INVITE is repeated until its ACK."""
         data = self._transmit(response, to)
         self._answered[request.branch, request.method] = data
         if request.method == "INVITE" and response.status >= 200:
@@ -254,8 +249,7 @@ class Wire(asyncio.DatagramProtocol):
             transaction.on_response(response, now)
 
     def _authorize(self, transaction: Transaction, response: sip.Response) -> bool:
-        """Ask again with credentials after 401/407; False when there is nothing to offer or it was
-        refused."""
+        """Ask again with credentials after 401/407; False with none to offer, or when they were refused."""
         name = {401: "WWW-Authenticate", 407: "Proxy-Authenticate"}.get(response.status)
         if name is None or self.password is None or transaction.authorized:
             return False

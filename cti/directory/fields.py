@@ -17,6 +17,9 @@ from pydantic_core import PydanticCustomError
 
 from cti.directory import divisions
 
+CANCEL_KEY = "*9"
+"""takes a ringing transfer back, on every seat (dialplan/key.conf)"""
+
 Platform = Literal["12345", "110"]
 SeatKind = Literal["general", "dedicated"]
 
@@ -88,6 +91,9 @@ def _route_division(value: str) -> str:
 
 
 def _key_code(value: str) -> str:
+    if value.startswith(CANCEL_KEY):
+        text = f"{CANCEL_KEY} 是取消键 / {CANCEL_KEY} is the cancel key"
+        raise refuse("key", text, "换一个开头 / begin it otherwise")
     if not value.startswith(("*", "#")):
         raise refuse(
             "key_start",

@@ -1,7 +1,6 @@
 """One embedded Asterisk: its folders, its files, and the child process that runs it.
 
-Knows: what Asterisk needs on disk and when it is ready. Must not know: what the configuration says
-(render.py).
+Knows: what Asterisk needs on disk and when it is ready. Must not know: what the configuration says (render.py).
 """
 
 from __future__ import annotations

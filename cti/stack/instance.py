@@ -1,8 +1,8 @@
 """One embedded installation in one state folder: Valkey, Asterisk and the service, started in order, stopped in
 reverse.
 
-Knows: ports, secrets and folders of an instance, so that several run beside each other. Must not know: what is
-tested on it.
+Knows: ports, secrets and folders of an instance, so that several run beside each other. Must not know: what is tested
+on it.
 """
 
 from __future__ import annotations
@@ -79,14 +79,9 @@ class Instance:
 
     async def __aenter__(self) -> Self:
         check_ports(self.ports)
-        self.state.mkdir(parents=True, exist_ok=True)
-        self.key = self._secret("instance.key")
-        self.place = Place(
-            site=self.site, state=self.state / "asterisk", run=run_folder(self.state / "asterisk"),
-            modules=modules_of(self.root), data=self.root.path / "usr/share/asterisk",
-            sbin=self.root.path / "usr/sbin", ami_port=self.ports.ami, ami_username="cti",
-            ami_secret=self._secret("ami.secret").hex(), sip_port=self.ports.sip,
-            rtp=range(self.ports.rtp_first, self.ports.rtp_last + 1), agi_port=self.ports.agi)  # fmt: skip
+        self.state.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.state.chmod(0o700)  # callers' numbers and secrets are in it
+        self._lay_out()
         await asyncio.to_thread(
             write_configuration, self.templates, self.directory, self.place, self.key, self.root)
         await self.supervisor.__aenter__()
@@ -100,6 +95,27 @@ class Instance:
             await self.supervisor.__aexit__(*sys.exc_info())
             raise
         return self
+
+    @classmethod
+    def attached(cls, root: RuntimeRoot, state: Path, directory: Directory, templates: Path) -> Instance:
+        """The instance that runs in ``state``, to look at and call: nothing is started or stopped through it.
+
+        Raises FileNotFoundError when none runs there.
+        """
+        facts = json.loads((state / "instance.json").read_text(encoding="utf-8"))
+        made = cls(root, state, directory, Path(facts["config"]), templates, site=facts["site"],
+                   ports=Ports(**facts["ports"]))  # fmt: skip
+        made._lay_out()
+        return made
+
+    def _lay_out(self) -> None:
+        self.key = self._secret("instance.key")
+        self.place = Place(
+            site=self.site, state=self.state / "asterisk", run=run_folder(self.state / "asterisk"),
+            modules=modules_of(self.root), data=self.root.path / "usr/share/asterisk",
+            sbin=self.root.path / "usr/sbin", ami_port=self.ports.ami, ami_username="cti",
+            ami_secret=self._secret("ami.secret").hex(), sip_port=self.ports.sip,
+            rtp=range(self.ports.rtp_first, self.ports.rtp_last + 1), agi_port=self.ports.agi)  # fmt: skip
 
     async def __aexit__(self, kind: type[BaseException] | None, value: BaseException | None,
                         trace: TracebackType | None) -> None:

@@ -1,7 +1,7 @@
 """From the linkage directory to Asterisk's configuration files: site data rendered into `dialplan/`'s templates.
 
-Knows: the templates and what each needs. Must not know: processes. Output order is the files' order:
-stable, diffable.
+Knows: the templates and what each needs. Must not know: processes. Output order is the files' order: stable,
+diffable.
 """
 
 from __future__ import annotations

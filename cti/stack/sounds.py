@@ -1,7 +1,7 @@
 """Prompts a fresh install has: spoken by espeak-ng where the runtime has it, else plain signs; always some sound.
 
-Knows: which prompts the dialplan names. Must not know: Asterisk's state. Files are 8 kHz 16-bit mono WAV;
-a recorded file put in the folder is never overwritten.
+Knows: which prompts the dialplan names. Must not know: Asterisk's state. Files are 8 kHz 16-bit mono WAV; a recorded
+file put in the folder is never overwritten.
 """
 
 from __future__ import annotations
@@ -44,8 +44,8 @@ def tone(steps: tuple[tuple[int, int], ...], level: float = 0.3) -> bytes:
 
 MELODY = (261.6, 329.6, 392.0, 329.6, 293.7, 349.2, 440.0, 349.2, 246.9, 293.7, 392.0, 293.7,
           261.6, 329.6, 392.0, 523.3)
-"""Hz, one note a beat; above it the octave and the fifth. Ours, so that a caller hears music from the first packet: the
-packaged pieces begin with 0.6 s of silence (measured with `cti dialtest queue`)"""
+"""Hz, one note a beat; above it the octave and the fifth. Ours, so that a caller hears music from the first packet:
+the packaged pieces begin with 0.6 s of silence (measured with `cti dialtest queue`)"""
 BEAT_MS = 420
 
 

@@ -122,14 +122,14 @@ class Supervisor:
     def __init__(self) -> None:
         self._children: list[Child] = []  # in the order of their (last) start
         self._tasks = asyncio.TaskGroup()
-        self._first_exit: asyncio.Future[ChildExit] | None = None
+        self._exits: asyncio.Queue[ChildExit] | None = None
 
     @property
     def children(self) -> tuple[Child, ...]:
         return tuple(self._children)
 
     async def __aenter__(self) -> Self:
-        self._first_exit = asyncio.get_running_loop().create_future()
+        self._exits = asyncio.Queue()
         await self._tasks.__aenter__()
         return self
 
@@ -147,7 +147,7 @@ class Supervisor:
 
     async def start(self, child: Child) -> None:
         """Start `child` and wait until it is ready. ChildFailed if it dies first or is not ready in time."""
-        if self._first_exit is None:
+        if self._exits is None:
             raise RuntimeError("the supervisor is not running: use `async with`")
         if threading.current_thread() is not threading.main_thread():
             # The death signal follows the *thread* that forked (prctl(2)); others may end before the process.
@@ -179,10 +179,10 @@ class Supervisor:
         log.info("child.ready", child=child.name, pid=child.pid)
 
     async def watch(self) -> ChildExit:
-        """Until the first child ends that nobody asked to end. An exit before the call counts too."""
-        if self._first_exit is None:
+        """Until a child ends that nobody asked to end; each exit is told once, also one before the call."""
+        if self._exits is None:
             raise RuntimeError("the supervisor is not running: use `async with`")
-        return await asyncio.shield(self._first_exit)
+        return await self._exits.get()
 
     async def stop(self, child: Child) -> None:
         """Stop signal, `grace` seconds, then SIGKILL to the group. Does nothing when not running."""
@@ -228,11 +228,11 @@ class Supervisor:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, signal.SIGKILL)
         exited.set()
-        assert self._first_exit is not None
+        assert self._exits is not None
         # An exit before readiness is told by `start`; one that was asked for is no news.
-        if child._ready and not child._expected and not self._first_exit.done():
+        if child._ready and not child._expected:
             log.warning("child.exited", child=child.name, returncode=returncode)
-            self._first_exit.set_result(ChildExit(child.name, returncode, tail(child.log_path)))
+            self._exits.put_nowait(ChildExit(child.name, returncode, tail(child.log_path)))
 
 
 def tail(path: Path, lines: int = TAIL_LINES) -> tuple[str, ...]:

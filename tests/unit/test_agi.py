@@ -141,9 +141,7 @@ VERBS: list[tuple[Callable[[Agi], Any], list[str]]] = [
 
 
 @pytest.mark.parametrize(("verb", "words"), VERBS, ids=[" ".join(words[:2]) for _, words in VERBS])
-async def test_no_verb_lets_a_value_become_two_arguments(
-    verb: Callable[[Agi], Any], words: list[str]
-) -> None:
+async def test_no_verb_lets_a_value_become_two_arguments(verb: Callable[[Agi], Any], words: list[str]) -> None:
     _, heard = await talk(verb, OK)
     assert [parse_args(line) for line in heard] == [words]
 

@@ -118,9 +118,7 @@ def test_the_division_comes_from_the_line_then_the_hotline_then_the_site(
     ("hotline", "priority"),
     [("110", 10), (" 110 ", 10), ("12345", 1), ("12315", 1), ("96128", 2), ("", 2)],
 )
-def test_a_listed_caller_is_marked_but_loses_rank_only_where_it_is_surely_not_110(
-    hotline: str, priority: int
-) -> None:
+def test_a_listed_caller_is_marked_but_loses_rank_only_where_it_is_surely_not_110(hotline: str, priority: int) -> None:
     answer = ask(PEST, hotline)
     assert (answer.nuisance, answer.priority) == (True, priority)
     assert answer.note.endswith("nuisance: empty calls") and PEST not in answer.note

@@ -23,9 +23,7 @@ from ivr.server import AgiLimits, AgiRequest, FastAgiServer, Script, ScriptLimit
 
 HEADER = b"agi_network_script: entry?ref=r1&hotline=12345\nagi_callerid: 08702123456\nagi_language: zh\n\n"
 ENTRY = make_entry(lambda: EntryBook(hotlines={"12345": "530100"}), lambda: dt.date(2026, 5, 1))
-LIMITS = AgiLimits(
-    sessions=50, header_seconds=0.2, script=ScriptLimits(session_seconds=0.5, reply_seconds=0.3)
-)
+LIMITS = AgiLimits(sessions=50, header_seconds=0.2, script=ScriptLimits(session_seconds=0.5, reply_seconds=0.3))
 
 
 class Meter:
@@ -51,9 +49,7 @@ class Meter:
 
 
 @asynccontextmanager
-async def serving(
-    limits: AgiLimits = LIMITS, meter: Any = None, **scripts: Script
-) -> AsyncIterator[FastAgiServer]:
+async def serving(limits: AgiLimits = LIMITS, meter: Any = None, **scripts: Script) -> AsyncIterator[FastAgiServer]:
     server = FastAgiServer("127.0.0.1", 0, {"entry": ENTRY, **scripts}, limits=limits, meter=meter)
     async with asyncio.TaskGroup() as group:
         task = group.create_task(server.run())

@@ -1,0 +1,1 @@
+"""Measurements: ratios of two things in one run, never a timed test."""
