@@ -131,7 +131,7 @@ class Line:
             if level == socket.SOL_SOCKET and kind == _SO_TIMESTAMPNS and len(value) >= _TIMESPEC.size:
                 seconds, nanoseconds = _TIMESPEC.unpack_from(value)
                 now = (seconds * 1_000_000_000 + nanoseconds + offset_ns) / 1e9
-        if True:
+        if self._from_port in (0, source[1]):
             self.recording.feed(now, data)
         else:
             self.recording.strays += 1

@@ -16,10 +16,8 @@ import redis.asyncio as aioredis
 from cti.core.facts import Fact, decode
 from cti.dialtest.call import Call
 from cti.dialtest.phone import Phone
+from cti.dialtest.tones import TONES
 from cti.stack.instance import TRUNK_HOST, Instance
-
-TONES = tuple(hz for hz in range(450, 3400, 50) if hz not in (700, 750, 850, 950, 1200, 1350, 1500, 1650))
-"""One voice a party, away from the DTMF frequencies; each repeats in whole 20 ms packets"""
 
 
 @dataclass(slots=True)

@@ -76,8 +76,10 @@ class LedgerStream:
         self._checkpoint = prefix + "checkpoint"
         self._timeout = timeout
         self._index_ttl = index_ttl
-        # No retries inside: the time is bounded here, and what to do instead is decided in ledger.py.
-        self._redis: Redis = Redis.from_url(url, retry=Retry(NoBackoff(), 0), protocol=2)
+        # No retries inside: what to do instead is decided in writer.py. No socket_timeout either: the time is bounded
+        # by `_within`, and redis-py would use asyncio.wait_for, which before Python 3.12 swallows a cancellation that
+        # comes together with its result (bpo-37658): `Ledger.run` then went on after it was cancelled.
+        self._redis: Redis = Redis.from_url(url, retry=Retry(NoBackoff(), 0), protocol=2, socket_timeout=None)
 
     # ---- writing
 

@@ -183,7 +183,30 @@ async def test_a_list_ends_with_its_event_list_and_not_with_a_name() -> None:
         )
         assert [row.device for row in await listed] == ["A", "B"]
         assert (await one.event()).device == "live"
-        assert one.events.empty()
+        skipped = one.counts["skipped"]
+        one.asterisk.say(f"Event: QueueMember{tail}", "Event: CEL\r\nEventName: after")
+        assert (await one.event()).eventname == "after"
+        assert one.counts["skipped"] == skipped + 1  # the list is over: its id wants nothing more
+
+
+async def test_a_list_has_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cti.ami.actions.MAX_LIST", 3)
+    async with linked() as one, asyncio.TaskGroup() as tasks:
+        listed = tasks.create_task(outcome(one.client.list_action("Endless")))
+        number = (await one.asterisk.next("Endless"))["ActionID"]
+        one.asterisk.say(f"Response: Success\r\nActionID: {number}\r\nEventList: start")
+        one.asterisk.say(*[f"Event: Row\r\nActionID: {number}"] * 5)
+        assert isinstance(await listed, AmiRefused)
+
+
+async def test_an_action_is_answered_once() -> None:
+    async with linked() as one, asyncio.TaskGroup() as tasks:
+        action = tasks.create_task(one.client.action("Twice"))
+        number = (await one.asterisk.next("Twice"))["ActionID"]
+        one.asterisk.say(*[f"Response: Success\r\nActionID: {number}\r\nMessage: {n}" for n in (1, 2)])
+        assert (await action).message == "1"
+        one.asterisk.say("Event: CEL\r\nEventName: after")
+        assert (await one.event()).eventname == "after" and one.asterisk.connections == 1
 
 
 async def test_an_answer_that_is_no_list_ends_a_list_at_once() -> None:
@@ -345,6 +368,20 @@ async def test_a_wrong_secret_is_said_once_and_tried_again() -> None:
             assert one.client.fault is None
     assert [log.get("fault") for log in logs if log["event"] == "ami_link_down"] == ["AmiAuthError"]
     assert "wrong" not in str(logs)
+
+
+async def test_a_wrong_secret_is_tried_at_the_slowest_pace(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with scripted_asterisk() as asterisk:
+        config = AmiConfig("127.0.0.1", asterisk.port, "cti", "wrong", backoff_first=0.001, backoff_max=60)
+        client = AmiClient(config, wanted=WANTED, on_event=lambda _: None)
+
+        async def rest(seconds: float) -> None:
+            assert 30 <= seconds <= 60
+            client.close()
+
+        monkeypatch.setattr(client, "_rest", rest)
+        await asyncio.wait_for(client.run(), 5)
+        assert len(asterisk.logins) == 1
 
 
 async def test_the_secret_goes_to_a_manager_only() -> None:

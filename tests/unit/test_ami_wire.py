@@ -170,6 +170,7 @@ def test_lines_remembered_from_before_read_the_same_also_beyond_the_memory() -> 
     for number in [*range(6000), *range(6000)]:
         (frame,) = reader.feed(f"Event: E\r\nX: {number}\r\nX: {number}\r\n\r\n".encode())
         assert values(frame) == {"Event": "E", "X": [str(number)] * 2}
+    assert len(reader._known) <= 4096
 
 
 # -- bounds and filter -------------------------------------------------------------------------------------------------
@@ -188,8 +189,10 @@ def test_a_frame_too_long_is_thrown_away_up_to_the_next_empty_line() -> None:
 
 @pytest.mark.parametrize(("size", "fits"), [(100, True), (101, False)])
 def test_the_bound_is_exact(size: int, fits: bool) -> None:
-    (item,) = FrameReader(max_frame=100).feed(b"Event: E\r\nX: ".ljust(size, b"x") + b"\r\n\r\n")
-    assert isinstance(item, Frame) is fits
+    data = b"Event: E\r\nX: ".ljust(size, b"x") + b"\r\n\r\n"
+    for cut in range(len(data)):
+        (item,) = read(data, cut, max_frame=100)
+        assert isinstance(item, Frame) is fits, f"cut at {cut}"
 
 
 def test_unwanted_events_are_not_decoded() -> None:

@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Callable
 
 import pytest
 
-from cti.dialtest import sip, tones
+from cti.dialtest import rtp, sip, tones
 from cti.dialtest.media import Media
 from cti.dialtest.phone import Answer, Call, CallState, Phone, RegistrationRefused, Reject, Ring
 
@@ -151,6 +151,8 @@ async def test_keys_arrive_with_their_lengths_and_the_time_of_the_last_end() -> 
 
         assert other.dtmf_heard == "*110#"
         assert [digit.duration_ms for digit in other.digits] == [100] * 5
+        await other.wait_heard("A", after=arrived)
+        assert other.line.recording.kinds.count(101) == 5 * (4 + 3)  # END three times, RFC 4733 2.5.1.4
         assert 0 <= arrived - ended < 0.05
         assert 0.7 < ended - before < 1.2  # five digits of 80 to their END, four gaps of 80, and a tick to begin
         with pytest.raises(ValueError, match="cannot send"):
@@ -299,6 +301,21 @@ async def test_an_unanswered_invite_is_repeated_after_t1_and_not_after_trying() 
         assert peer.got.empty()
 
 
+async def test_ringing_outlasts_the_transaction_and_no_answer_at_all_does_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sip, "T1", 0.01)  # the transaction gives up after 64 times that
+    async with against_peer() as (phone, peer):
+        rings = await phone.dial("110")
+        peer.send((await peer.request("INVITE")).answer(180, tag="p"))
+        nobody = await phone.dial("119")
+
+        await nobody.wait_ended()
+        await _passed(time.monotonic() + 0.1)
+
+        assert outcome(nobody) == ("timeout", 408)
+        assert rings.state is CallState.RINGING
+        phone.vanish()
+
+
 async def test_a_repeated_invite_is_the_same_call_and_200_is_repeated_until_ack() -> None:
     async with against_peer() as (phone, peer):
         phone.on_invite = Answer()
@@ -425,13 +442,15 @@ async def test_packets_from_elsewhere_are_not_heard() -> None:
     async with two(Answer()) as (a, _):
         call = await a.dial("1001")
         await call.wait_heard("B")
+        loud = rtp.alaw(tones.samples(tones.TONES[5]))
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as stranger:
             for _ in range(5):
-                stranger.sendto(bytes(172), ("127.0.0.1", call.line.port))
+                stranger.sendto(rtp.packet(loud, kind=8, seq=0, stamp=0, ssrc=1), ("127.0.0.1", call.line.port))
         after = time.monotonic()
         await call.wait_heard("B", after=after + 0.05)
 
         assert call.line.recording.strays == 5
+        assert not call.heard().ever("music")
 
 
 def outcome(call: Call) -> tuple[str, int]:
