@@ -262,6 +262,54 @@ async def test_a_cancelled_append_is_finished_once(opened: Opener, server: Valke
         assert await told(ledger) == [1, 2, 3]
 
 
+async def test_what_a_cancelled_append_began_is_finished_even_by_a_valkey_killed_meanwhile(
+    opened: Opener, server: ValkeyServer
+) -> None:
+    async with opened() as ledger:
+        server.freeze()
+        append = asyncio.ensure_future(ledger.append([fact(1)]))
+        for _ in range(20):  # it is numbered and waits for an answer that will not come
+            await asyncio.sleep(0)
+        append.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await append
+        server.kill()
+        await server.start()
+        async with asyncio.timeout(10):
+            while await told(ledger) != [1]:  # noqa: ASYNC110 (in another process)
+                await asyncio.sleep(0.01)
+
+
+async def test_a_cancellation_is_never_swallowed(server: ValkeyServer) -> None:
+    stream = LedgerStream(SITE, server.url, timeout=2, index_ttl=60)
+
+    async def read_on() -> None:
+        while True:
+            await stream.top()
+
+    for steps in range(300):
+        reading = asyncio.ensure_future(read_on())
+        for _ in range(20 + steps % 50):
+            await asyncio.sleep(0)
+        reading.cancel()
+        done, _ = await asyncio.wait([reading], timeout=2)
+        assert done, f"cancelled after {steps} steps, it went on"
+    await stream.close()
+
+
+async def test_what_comes_while_the_spool_is_drained_stays_behind_it(opened: Opener, stopped: ValkeyServer) -> None:
+    async with opened(linked=False) as ledger:
+        await ledger.append([fact(n) for n in range(2000)])
+        await stopped.start()
+        await until(lambda: ledger.link_up)
+        assert ledger.backlog > 0
+        for n in range(2000, 2050):
+            await ledger.append([fact(n)])
+        await drained(ledger)
+        assert await told(ledger) == list(range(2050))
+        assert ledger.conflicts == 0
+
+
 async def test_a_valkey_that_refuses_writes_is_as_good_as_away(
     opened: Opener, server: ValkeyServer, raw: Redis
 ) -> None:
@@ -307,6 +355,10 @@ async def test_a_clock_that_went_back_costs_neither_order_nor_facts(opened: Open
         await stopped.start()
         await drained(ledger)
         assert await told(ledger) == [1, 2, 3, 4, 5]
+    async with opened(now_ms=lambda: 1000) as ledger:
+        await ledger.append([fact(6)])
+        assert (ledger.backlog, ledger.conflicts) == (0, 0), "it numbers above what it found"
+        assert await told(ledger) == [1, 2, 3, 4, 5, 6]
 
 
 async def test_what_was_spooled_before_we_knew_redis_is_not_doubled(opened: Opener, stopped: ValkeyServer) -> None:
@@ -400,6 +452,8 @@ async def test_a_checkpoint_survives_the_loss_of_either_place(opened: Opener, se
         assert await ledger.read_checkpoint("cel") == "20@1"
         await ledger.checkpoint("cel", "30@1")
         await server.start()
-        await until(lambda: ledger.link_up)
+        async with asyncio.timeout(10):
+            while not str(await raw.hget("cti:{530100}:checkpoint", "cel")).endswith("30@1'"):  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
     async with opened(spool="third-disk.db") as ledger:
         assert await ledger.read_checkpoint("cel") == "30@1"
