@@ -9,7 +9,7 @@ MAKEFLAGS += --no-print-directory
 
 RUNTIME ?= .runtime
 PY := .venv/bin/python
-PACKAGES := $(wildcard cti ivr conference bench dialplan tests)
+PACKAGES := cti ivr conference bench tests
 ARGS ?=
 
 export PYTHONDONTWRITEBYTECODE = 1
