@@ -191,7 +191,7 @@ def ensure_root_with_bar(dest: Path, console: Console) -> RuntimeRoot:
     """A moving bar on a terminal, one line a stage in a log."""
     percent, stage = TextColumn("{task.percentage:>3.0f} %"), TextColumn("{task.description}")
     columns = (BarColumn(), percent, TimeElapsedColumn(), stage)
-    with Bar(*columns, console=console, disable=not console.is_terminal) as bar:
+    with Bar(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task("", total=1.0)
         seen = ""
 
