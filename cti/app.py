@@ -85,7 +85,8 @@ class Service:
         self.runtime = Runtime(self.ledger, self.switch, self.metrics, now_us)
         self.catchup = CatchUp(
             settings.cel.path, self._tell_row, lambda _: self.metrics.bad_steps.inc(),
-            lambda: self.ledger.read_checkpoint("cel"), lambda text: self.ledger.checkpoint("cel", text))  # fmt: skip
+            lambda: self.ledger.read_checkpoint("cel"), lambda text: self.ledger.checkpoint("cel", text),
+            lambda: self._held is None and self.ami.connected)  # fmt: skip
         book = entry_book(directory)
         self.agi = FastAgiServer(
             settings.agi.host, settings.agi.port,

@@ -19,7 +19,8 @@ from cti.ledger.cel import BadRow, CelFile, CelOffset, CelRow
 
 log = structlog.get_logger(__name__)
 
-LAG_S = 5.0
+LAG_S = 15.0
+"""Longer than a half-open link goes unnoticed (ping interval and time-out, 8 s): till then rows are not heard live."""
 
 
 def step_of_row(row: CelRow) -> Step:
@@ -36,6 +37,8 @@ class CatchUp:
     bad: Callable[[str], None]
     load: Callable[[], Awaitable[str | None]]
     save: Callable[[str], Awaitable[None]]
+    live: Callable[[], bool]
+    """whether steps are heard as they happen; the checkpoint must not move past rows nobody heard"""
 
     async def run_once(self) -> int:
         """Tell every step since the checkpoint; how many rows were ours. The file may be missing: then none."""
@@ -80,8 +83,8 @@ class CatchUp:
         """Until cancelled: every `LAG_S` save where the file ended `LAG_S` ago."""
         earlier: CelOffset | None = None
         while True:
-            now = await asyncio.to_thread(self._end)
-            if earlier is not None:
+            now = await asyncio.to_thread(self._end) if self.live() else None
+            if now is not None and earlier is not None:
                 await self.save(str(earlier))
             earlier = now
             await asyncio.sleep(LAG_S)

@@ -13,6 +13,7 @@ import structlog
 
 from cti.ami.actions import AmiError
 from cti.ami.client import AmiClient
+from cti.ami.wire import AmiBadValue
 from cti.core import commands as c
 from cti.core.ids import channel_of
 
@@ -38,7 +39,7 @@ class AmiSwitch:
         try:
             if isinstance(command, c.LayRoute):
                 await self._lay(command)
-        except AmiError as why:
+        except (AmiError, AmiBadValue) as why:
             self._meter.command(name, type(why).__name__)
             log.info("command_failed", command=name, ref=command.ref, why=str(why))
         else:

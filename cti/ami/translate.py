@@ -23,7 +23,7 @@ from cti.core.ids import is_ref
 WANTED: frozenset[str] = frozenset({"CEL", "FullyBooted", "Shutdown", "Reload"})
 """AMI events the service reads; manager.conf's filter keeps the rest from being sent at all."""
 
-_DOOR = re.compile(r"Local/(?P<ref>\d{6}-\d+\.\d+)@door-[0-9a-f]+;1")
+_DOOR = re.compile(r"Local/(?P<ref>\d{6}-\d+\.\d+)-[0-9a-z]+@door-[0-9a-f]+;1")
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +113,7 @@ def translate(step: Step) -> e.Event | BadStep | None:
 
 def _joined(step: Step) -> e.Event | None:
     """Caller and target in one bridge: the second to enter sees the other as its peer. The door's near leg
-    (`Local/<ref>@door-…;1`) stands for the target."""
+    (`Local/<transfer>@door-…;1`) stands for the target."""
     found = _DOOR.search(f"{step.channel},{step.peer}")
     if found is None or not step.peer:
         return None

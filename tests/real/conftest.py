@@ -16,7 +16,7 @@ from cti.share import folder
 from cti.stack.instance import Instance
 from cti.stack.root import RuntimeRoot, open_root
 
-SEATS = ["1001", "1002", "8001", "8002"]
+SEATS = ["1001", "1002", "1901", "8001", "8002"]
 
 
 @pytest.fixture(scope="session")

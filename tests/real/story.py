@@ -13,7 +13,7 @@ CLI = "13900001234"
 
 async def talking(on: Stage, *, hotline: str = "12345", cli: str = CLI, caller: int = 0) -> tuple[Call, Call]:
     """A caller of a hotline and the seat that answered him, hearing each other."""
-    seats = [phone for number, phone in on.seats.items() if number.startswith("1")]
+    seats = [phone for number, phone in on.seats.items() if number.startswith("10")]
     for phone in seats:
         phone.on_invite = Answer(0.1)
     call = await on.callers[caller].dial(hotline, caller_id=cli)

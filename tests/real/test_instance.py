@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import aiohttp
@@ -15,7 +16,7 @@ from cti.dialtest.play import play
 from cti.dialtest.stack import Stage
 from cti.directory import Directory
 from cti.share import folder
-from cti.stack.instance import Instance, Ports, PortsTaken
+from cti.stack.instance import Instance, PortsTaken, free_ports
 from cti.stack.root import RuntimeRoot
 
 pytestmark = pytest.mark.real
@@ -59,7 +60,7 @@ async def test_a_taken_port_is_named_with_its_owner(
 
     async with await asyncio.start_server(nothing, "127.0.0.1", 0) as server:
         taken = server.sockets[0].getsockname()[1]
-        ports = Ports(ami=taken, agi=1, http=1, redis=1, sip=1, rtp_first=20000, rtp_last=20002)
+        ports = replace(free_ports(), ami=taken)
         with pytest.raises(PortsTaken, match=str(taken)) as told:
             async with Instance(
                 runtime_root, tmp_path / "s", directory, folder("config"), folder("dialplan"), ports=ports

@@ -9,6 +9,7 @@ import pytest
 
 from cti.dialtest.dialog import CallState
 from cti.dialtest.phone import Answer, Reject, Ring
+from cti.dialtest.scenarios.onekey import whose
 from cti.dialtest.stack import Stage
 from tests.real.story import CLI, ended, outcomes, ringing_at_110, talking
 
@@ -56,6 +57,30 @@ async def test_cancel_stops_the_ringing_and_the_talk_goes_on(on: Stage) -> None:
     assert call.state is CallState.ANSWERED and seat.state is CallState.ANSWERED
     call.hangup()
     assert outcomes(await ended(on)) == [("cancelled", "")]
+
+
+async def test_the_target_may_pass_the_caller_on_and_take_that_back(on: Stage) -> None:
+    """A second transfer of the same call: cancelling it must not touch the leg the first one made."""
+    call, seat = await talking(on)
+    await seat.dtmf("*110")
+    police = await ringing_at_110(on)
+    police.answer()
+    await call.wait_heard(police.phone.name, 3)
+    await asyncio.sleep(0.3)
+    await police.dtmf("*12345")
+    second = await whose([on.seats["1901"]], CLI, 3)
+    assert second is not None, "the dedicated 12345 seat did not ring"
+    await police.dtmf("*9")
+    await second.wait_ended(2)
+    await call.wait_heard(police.phone.name, 2)
+    await asyncio.sleep(0.3)
+    assert call.t_ended is None and police.t_ended is None
+    on.seats["1901"].on_invite = Answer(0.2)
+    await police.dtmf("*12345")
+    await call.wait_heard("1901", 4)
+    await police.wait_ended(3)
+    call.hangup()
+    assert outcomes(await ended(on)) == [("answered", ""), ("cancelled", ""), ("answered", "")]
 
 
 async def test_a_target_that_vanishes_at_once_gives_the_caller_back_to_his_seat(on: Stage) -> None:
