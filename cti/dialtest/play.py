@@ -36,6 +36,9 @@ async def play(instance: Instance, scenario: str, n: int, seed: int, beside: int
     seats, one = SCENARIOS[scenario]
     runs: list[Run] = []
     numbers = iter(range(n))
+    way = onekey.WAYS.get(scenario)
+    if way is not None:  # a seat must be free for every key, or it is the waiting for one that is measured
+        beside = max(1, min(beside, min(len(way.firsts), len(way.targets)) - 1))
     async with stage(instance, seats=list(seats), callers=beside) as on:
 
         async def worker(caller: Phone) -> None:
