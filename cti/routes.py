@@ -24,7 +24,8 @@ def hops(directory: Directory, to: Platform, division: str) -> tuple[Hop, ...]:
             case SeatTarget():
                 made.append(Hop("dial", f"PJSIP/{target.number}", target.timeout))
             case PhoneTarget():
-                made.append(Hop("dial", f"PJSIP/{target.number}@{target.trunk}", target.timeout))
+                dialled = f"PJSIP/{target.number}@{target.trunk}"
+                made.append(Hop("phone", dialled, target.timeout, target.trunk, target.confirm))
     return tuple(made)
 
 

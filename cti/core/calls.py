@@ -85,11 +85,11 @@ def _apply(call: Call, event: e.Event) -> Step:
         case e.SeatAnswered():
             call = _taken(call, event.seat, event.platform, event.at)
             commands.append(LayRoute(call.ref, call.division))
-        case e.CallerRecalled():
+        case e.SeatLost() | e.CallerRecalled():
             call = replace(call, phase=Phase.WAITING)
         case e.CallerNotServed():
             call = replace(call, not_served=event.why or "none")
-            commands.append(_record(call.ref, "CallbackDue", event.at, f"callback/{call.ref}", why=event.why))
+            commands.append(_callback(call, event.at, event.why))
         case e.CallerLeft():
             call, more = _ended(call, event)
             commands += more
@@ -121,7 +121,7 @@ def _ended(call: Call, event: e.CallerLeft) -> Step:
     asked_at = call.queued_at or call.arrived_at
     commands: list[Command] = []
     if outcome == "abandoned":
-        commands.append(_record(call.ref, "CallbackDue", event.at, f"callback/{call.ref}", why="abandoned"))
+        commands.append(_callback(call, event.at, "abandoned"))
     commands.append(
         _record(
             call.ref,
@@ -202,6 +202,8 @@ def _put(call: Call, before: Transfer | None, after: Transfer) -> Step:
     else:
         call = replace(call, transfers=tuple(after if t.id == after.id else t for t in call.transfers))
     commands: list[Command] = []
+    if after.danger and not call.danger:
+        call = replace(call, danger=True)
     if after.state is TransferState.WAITING and call.phase is not Phase.ENDED:
         call = replace(call, phase=Phase.WAITING)
     joined = after.state is TransferState.JOINED and (before is None or before.state is not TransferState.JOINED)
@@ -210,8 +212,7 @@ def _put(call: Call, before: Transfer | None, after: Transfer) -> Step:
     if after.state is TransferState.ENDED and (before is None or before.state is not TransferState.ENDED):
         commands.append(_transfer_ended(call, after))
         if after.outcome is Outcome.ABANDONED:
-            key = f"callback/{call.ref}"
-            commands.append(_record(call.ref, "CallbackDue", after.ended_at, key, why="transfer", to=after.to))
+            commands.append(_callback(call, after.ended_at, "transfer", after.to))
     return call, commands
 
 
@@ -241,10 +242,17 @@ def _transfer_ended(call: Call, t: Transfer) -> Record:
         mode=t.mode,
         hops=t.hops,
         released=int(t.released),
+        danger=int(t.danger),
         started_at=t.started_at,
         answer_ms=(t.answered_at - t.started_at) // 1000 if t.answered_at else -1,
         join_ms=(t.joined_at - t.answered_at) // 1000 if t.joined_at else -1,
     )
+
+
+def _callback(call: Call, at: int, why: str, to: str = "") -> Record:
+    """Somebody must ring this caller back; 110's and danger first (DOMAIN.md, transfer rule 7)."""
+    priority = "high" if call.danger or "110" in (call.hotline, call.platform, to) else "normal"
+    return _record(call.ref, "CallbackDue", at, f"callback/{call.ref}", why=why, to=to, priority=priority)
 
 
 def _anomaly(event: e.Event, code: str) -> Record:

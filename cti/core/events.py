@@ -66,9 +66,26 @@ class SeatAnswered(Event):
 
 @dataclass(frozen=True, slots=True)
 class SeatLeft(Event):
-    """A seat's leg of this call ended."""
+    """A seat's leg of this call ended. ``cause``: Q.850; 16 is the phone's own BYE."""
 
     seat: str
+    cause: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SeatLost(Event):
+    """The seat that had the caller vanished (no RTP, phone gone) or dropped him at once: he is first in line again."""
+
+    seat: str
+    cause: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CallerReferred(Event):
+    """The seat's phone sent the caller on by REFER and is gone; ``to``: the number asked for, digits alone."""
+
+    seat: str
+    to: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,22 +123,26 @@ class TransferRequested(Event):
 
 @dataclass(frozen=True, slots=True)
 class TransferStarted(Event):
-    """The door let a key press in: the targets are being walked. ``mode``: swap | add; ``key``: dtmf | refer | api."""
+    """The door let a key press in: the targets are being walked. ``mode``: swap | add; ``key``: dtmf | refer | dial |
+    api; ``danger`` 1: to life, ahead of routine."""
 
     transfer: str
     to: str
     seat: str
     mode: str = "swap"
     key: str = "dtmf"
+    danger: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class TransferRefused(Event):
-    """The door refused. ``code``: transfer-running | not-your-call | no-route | caller-gone."""
+    """The door refused. ``code``: transfer-running | not-your-call | no-route | bounce | three-takers | caller-gone."""
 
     transfer: str
     seat: str
     code: str
+    to: str = ""
+    key: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,8 +155,16 @@ class TargetTried(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class TargetRings(Event):
+    """This phone rings for the transfer: what its screen must show before it answers."""
+
+    transfer: str
+    seat: str
+
+
+@dataclass(frozen=True, slots=True)
 class TargetFailed(Event):
-    """``why``: noanswer | busy | unavailable; ``cause``: Q.850."""
+    """``why``: one of `cti.core.routing.REASONS`; ``cause``: Q.850 of the leg."""
 
     transfer: str
     hop: int
@@ -220,12 +249,12 @@ class ClockTicked(Event):
 
 
 CALL_EVENTS: tuple[type[Event], ...] = (
-    CallArrived, EntryTold, EntryDefaulted, CallerQueued, SeatAnswered, SeatLeft, CallerRecalled, CallerNotServed,
-    CallerLeft,
+    CallArrived, EntryTold, EntryDefaulted, CallerQueued, SeatAnswered, SeatLeft, SeatLost, CallerReferred,
+    CallerRecalled, CallerNotServed, CallerLeft,
 )  # fmt: skip
 TRANSFER_EVENTS: tuple[type[Event], ...] = (
-    TransferRequested, TransferStarted, TransferRefused, TargetTried, TargetFailed, TargetAnswered, CallerJoined,
-    CallerReleased, CallerWaits, CallerHeld, TransferFailed, TransferCancelled, TargetStranded, JoinOver,
+    TransferRequested, TransferStarted, TransferRefused, TargetTried, TargetRings, TargetFailed, TargetAnswered,
+    CallerJoined, CallerReleased, CallerWaits, CallerHeld, TransferFailed, TransferCancelled, TargetStranded, JoinOver,
 )  # fmt: skip
 BY_NAME: Mapping[str, type[Event]] = {kind.__name__: kind for kind in (*CALL_EVENTS, *TRANSFER_EVENTS)}
 

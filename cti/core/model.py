@@ -62,6 +62,7 @@ class Transfer:
     joined_at: int = 0
     ended_at: int = 0
     released: bool = False
+    danger: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +83,7 @@ class Call:
     platform: str = ""
     takers: tuple[str, ...] = ()
     not_served: str = ""
+    danger: bool = False
     ended_at: int = 0
     transfers: tuple[Transfer, ...] = ()
 

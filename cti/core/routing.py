@@ -1,4 +1,4 @@
-"""How a route is written for the dialplan: `kind~target~seconds~label` hops, joined by `|`.
+"""How a route is written for the dialplan: `kind~target~seconds[~trunk~confirm]` hops, joined by `|`.
 
 Knows: the text form, its bounds, and that nothing dialplan-active may stand in it. Must not know: the directory's
 files, AstDB. The dialplan reads it by CUT(); its own limit is the AMI line (1,022 bytes, ASTERISK.md §5).
@@ -16,7 +16,40 @@ MAX_ROUTE = 900
 MAX_RING_S = 110
 """seconds of ringing in all: the door gives up after 120 s"""
 
+Kind = Literal["queue", "dial", "phone"]
+KINDS: tuple[Kind, ...] = ("queue", "dial", "phone")
+
+REASONS: dict[str, tuple[str, str]] = {
+    "busy": ("忙", "busy"),
+    "noanswer": ("无人接听", "no answer"),
+    "declined": ("拒接", "declined"),
+    "unreachable": ("话机不在线", "phone unreachable"),
+    "no-number": ("空号", "no such number"),
+    "congested": ("线路拥塞", "congested"),
+    "trunk-down": ("中继不通", "trunk down"),
+    "trunk-full": ("中继占满", "trunk full"),
+    "unconfirmed": ("接听后未确认", "answered but not confirmed"),
+    "vanished": ("接听后即断", "answered and gone"),
+    "cut": ("转接被中断", "cut off"),
+}
+"""why a target did not take the caller, and what the agent is told of it (Chinese, English)"""
+
+WHY_OF: dict[str, str] = {
+    **dict.fromkeys(("1", "3", "22", "28"), "no-number"),
+    **dict.fromkeys(("17", "BUSY"), "busy"),
+    **dict.fromkeys(("18", "19", "NOANSWER", "noanswer"), "noanswer"),
+    **dict.fromkeys(("20", "CHANUNAVAIL", "unreachable"), "unreachable"),
+    **dict.fromkeys(("21", "29"), "declined"),
+    **dict.fromkeys(("34", "41", "42", "44", "CONGESTION"), "congested"),
+    **dict.fromkeys(("27", "38", "102"), "trunk-down"),
+}
+"""Q.850 cause of the leg (Asterisk's own map from SIP: 404 to 1, 480 to 19, 486 to 17, 503 to 34, 603 to 21), or
+DIALSTATUS, to the reason. Rendered into the dialplan, so that both speak of the same."""
+
 _TARGET = re.compile(r"[A-Za-z0-9_./:@+-]{1,80}\Z")
+
+
+_TRUNK = re.compile(r"[a-z][a-z0-9_-]{0,23}\Z")
 
 
 class BadRoute(ValueError):
@@ -25,11 +58,20 @@ class BadRoute(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Hop:
-    """One target: a waiting line (``queue``) or one phone (``dial``), rung for ``seconds``."""
+    """One target, rung for ``seconds``: a waiting line (``queue``), a seat's phone (``dial``), or a telephone outside
+    (``phone``) over ``trunk``, where with ``confirm`` only who presses 1 counts as a person."""
 
-    kind: Literal["queue", "dial"]
+    kind: Kind
     target: str
     seconds: int
+    trunk: str = ""
+    confirm: bool = False
+
+    @property
+    def text(self) -> str:
+        """The hop as the dialplan reads it."""
+        outside = f"~{self.trunk}~{int(self.confirm)}" if self.kind == "phone" else ""
+        return f"{self.kind}~{self.target}~{self.seconds}{outside}"
 
 
 def route_text(hops: Iterable[Hop]) -> str:
@@ -42,7 +84,9 @@ def route_text(hops: Iterable[Hop]) -> str:
         if not 1 <= hop.seconds <= MAX_RING_S:
             raise BadRoute(f"hop {number}: {hop.seconds} s is out of 1..{MAX_RING_S}")
         total += hop.seconds
-        parts.append(f"{hop.kind}~{hop.target}~{hop.seconds}")
+        if hop.kind == "phone" and not _TRUNK.match(hop.trunk):
+            raise BadRoute(f"hop {number}: trunk {hop.trunk!r} has characters the dialplan would act on")
+        parts.append(hop.text)
     if not parts:
         raise BadRoute("a route needs at least one hop")
     if total > MAX_RING_S:
@@ -58,7 +102,9 @@ def read_route(text: str) -> tuple[Hop, ...]:
     hops = []
     for number, part in enumerate(text.split("|"), 1):
         fields = part.split("~")
-        if len(fields) < 3 or fields[0] not in ("queue", "dial") or not fields[2].isdigit():
-            raise BadRoute(f"hop {number}: {part!r} is not kind~target~seconds")
-        hops.append(Hop("queue" if fields[0] == "queue" else "dial", fields[1], int(fields[2])))
+        kind = next((k for k in KINDS if k == fields[0]), None)
+        if kind is None or len(fields) != (5 if kind == "phone" else 3) or not fields[2].isdigit():
+            raise BadRoute(f"hop {number}: {part!r} is not kind~target~seconds[~trunk~confirm]")
+        outside = (fields[3], fields[4] == "1") if kind == "phone" else ("", False)
+        hops.append(Hop(kind, fields[1], int(fields[2]), *outside))
     return tuple(hops)

@@ -77,9 +77,10 @@ class Phone:
         password: str | None = None,
         *,
         local_host: str = "127.0.0.1",
+        local_port: int = 0,
     ) -> None:
         self.name, self.tone_hz, self.server, self.user = name, tone_hz, server, user
-        self.local_host = local_host
+        self.local_host, self.local_port = local_host, local_port
         self.on_invite: Policy = Ring()
         self.calls: list[Call] = []  #: all there ever were, in order
         self.muted = False
@@ -109,7 +110,7 @@ class Phone:
         for hz in [hz for hz, phone in self._parties.items() if phone.name == self.name and not phone.started]:
             del self._parties[hz]
         self.wire.silent = False
-        await self.wire.open(self.local_host)
+        await self.wire.open(self.local_host, self.local_port)
         self._media = Media.acquire()
         self._parties[self.tone_hz] = self
         self.started = True

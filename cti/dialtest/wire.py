@@ -78,10 +78,10 @@ class Wire(asyncio.DatagramProtocol):
         self._answered: OrderedDict[tuple[str, str], bytes | None] = OrderedDict()
         self._insisting: dict[tuple[str, int], _Insisting] = {}
 
-    async def open(self, host: str) -> None:
-        """Bind a free port. OSError when there is none."""
+    async def open(self, host: str, port: int = 0) -> None:
+        """Bind this port, or a free one. OSError when there is none."""
         loop = asyncio.get_running_loop()
-        self._transport, _ = await loop.create_datagram_endpoint(lambda: self, local_addr=(host, 0))
+        self._transport, _ = await loop.create_datagram_endpoint(lambda: self, local_addr=(host, port))
         name = self._transport.get_extra_info("sockname")
         self.address = (name[0], name[1])
 

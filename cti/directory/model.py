@@ -74,6 +74,13 @@ class Hotline(_Frozen):
     """higher is served first where hotlines share seats"""
     keys: Mapping[KeyCode, Platform] = Field(default_factory=dict)
     """code pressed on the seat's phone → platform reached"""
+    danger_keys: Mapping[KeyCode, Platform] = Field(default_factory=dict)
+    """the same for danger to life: ahead of routine in every queue, and over a trunk's reserved lines"""
+
+    @property
+    def every_key(self) -> Mapping[KeyCode, Platform]:
+        """Routine and danger keys alike."""
+        return {**self.keys, **self.danger_keys}
 
 
 class Seat(_Frozen):
@@ -116,6 +123,8 @@ class PhoneTarget(_Frozen):
     trunk: TrunkName
     timeout: Timeout
     label: Text | None = None
+    confirm: Annotated[bool, Field(strict=True)] = True
+    """whoever answers must press 1: a voicemail or a menu is not a person"""
 
 
 Target = Annotated[GroupTarget | SeatTarget | PhoneTarget, Field(discriminator="kind")]
@@ -137,6 +146,10 @@ class Trunk(_Frozen):
     port: Port = 5060
     accepts: tuple[Network, ...] = Field(min_length=1, max_length=64)
     max_calls: Count = 30
+    reserved: Annotated[int, Field(strict=True, ge=0, le=1000)] = 0
+    """of these, kept for calls with danger to life"""
+    qualify: Annotated[int, Field(strict=True, ge=0, le=3600)] = 2
+    """seconds between checks that the peer answers (SIP OPTIONS); 0: never. A dead peer is noticed only by this"""
 
 
 class Nuisance(_Frozen):

@@ -86,19 +86,17 @@ def _repeated(site: Site, part: str, name: str, values: list[str], *, say: bool 
 
 
 def keys_lead_somewhere(site: Site) -> Faults:
-    """A key reaches another platform of this site, and no key hides another on the same platform's phones.
+    """A key reaches a platform of this site (its own: another seat there), and none hides another on the same phones.
 
     Asterisk fires a feature once its code is complete: of `*11` and `*110` the second is never reached.
     """
     codes: dict[Platform, list[tuple[str, Way]]] = {}
     for i, hotline in enumerate(site.directory.hotlines):
-        for code, platform in hotline.keys.items():
-            way: Way = ("hotlines", i, "keys", code)
-            if platform == hotline.platform:
-                yield site.error(
-                    way, f"按键 {code} 通向本平台 {platform} / key {code} leads to its own platform"
-                )
-            elif platform not in site.directory.platforms:
+        both = [("keys", *item) for item in hotline.keys.items()]
+        both += [("danger_keys", *item) for item in hotline.danger_keys.items()]
+        for part, code, platform in both:
+            way: Way = ("hotlines", i, part, code)
+            if platform not in site.directory.platforms:
                 yield site.error(
                     way,
                     f"按键 {code} 通向 {platform}，但没有该平台的热线 / "

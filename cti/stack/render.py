@@ -6,15 +6,16 @@ diffable.
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import jinja2
 
+from cti.core.routing import WHY_OF
 from cti.directory import Directory
-from cti.routes import routes
+from cti.directory.fields import CANCEL_KEY
+from cti.routes import line_of, routes
 
 DEDICATED_WEIGHT = 5
 """app_queue weight of the dedicated lines: a seat in two lines serves handed-over calls first"""
@@ -53,14 +54,10 @@ class Place:
 
 
 def _facts(directory: Directory, place: Place, instance_key: bytes) -> dict[str, Any]:
-    codes: dict[tuple[str, str], str] = {}
-    for hotline in directory.hotlines:
-        for code, to in hotline.keys.items():
-            codes[code, to] = "k" + re.sub(r"\W", "", code)
-    names = {
-        h.platform: "#".join(codes[code, to] for code, to in h.keys.items()) + "#kcancel" for h in
-        directory.hotlines
-    }
+    codes = {(code, to): "k" + code.replace("*", "s").replace("#", "h")
+             for h in directory.hotlines for code, to in h.every_key.items()}  # fmt: skip
+    danger = {(code, to) for h in directory.hotlines for code, to in h.danger_keys.items()}
+    names = {h.platform: "#".join(["kcancel", *(codes[k] for k in h.every_key.items())]) for h in directory.hotlines}
     queues = []
     for hotline in directory.hotlines:
         rules = hotline.queue
@@ -87,8 +84,11 @@ def _facts(directory: Directory, place: Place, instance_key: bytes) -> dict[str,
         h.division, "priority": h.priority,
                       "wait": h.queue.wait, "recall": h.recall} for h in directory.hotlines],
         "queues": queues,
-        "keys": [{"name": name, "code": code, "exten": "transfer", "to": to} for (code, to), name in codes.items()]
-        + [{"name": "kcancel", "code": "*9", "exten": "cancel", "to": ""}],
+        "keys": [{"name": name, "code": code, "exten": "transfer", "to": to, "danger": int((code, to) in danger)}
+                 for (code, to), name in codes.items()]
+        + [{"name": "kcancel", "code": CANCEL_KEY, "exten": "cancel", "to": "", "danger": ""}],
+        "lines": [{"platform": p, "queue": line_of(p, "general", directory)} for p in directory.platforms],
+        "reasons": sorted(WHY_OF.items()),
         "routes": [{"to": to, "text": every[to, "*"]} for to in directory.platforms if (to, "*") in every],
     }  # fmt: skip
 

@@ -20,12 +20,31 @@ RATE = 8000
 SIGNS: dict[str, tuple[tuple[int, int], ...]] = {
     "xfer-failed": ((950, 180), (0, 80), (700, 180), (0, 80), (450, 250)),
     "xfer-refused": ((450, 250), (0, 120), (450, 250)),
+    "xfer-asked": ((700, 120), (0, 60), (950, 120)),
 }
 """(Hz, ms) of the short signs whispered to a seat"""
 SPOKEN: dict[str, str] = {
     "goodbye": "感谢您的来电，再见。",
     "sorry": "很抱歉，现在没有人能接听您的电话，我们会尽快回电给您。遇到危险请直接拨打幺幺零。",
     "unknown-number": "您拨打的号码不存在，请核对后再拨。",
+    "confirm": "联动热线转来电话，接听请按一。",
+    "why-busy": "对方忙。",
+    "why-noanswer": "对方无人接听。",
+    "why-declined": "对方拒接。",
+    "why-unreachable": "对方话机不在线。",
+    "why-no-number": "对方号码是空号。",
+    "why-congested": "线路拥塞。",
+    "why-trunk-down": "中继不通。",
+    "why-trunk-full": "中继已占满。",
+    "why-unconfirmed": "对方没有确认接听。",
+    "why-vanished": "对方接听后即断。",
+    "why-cut": "转接被中断。",
+    "why-transfer-running": "正在转接。",
+    "why-not-your-call": "不是您的来电。",
+    "why-no-route": "没有可转的路由。",
+    "why-bounce": "来电从该平台转来，不能转回，请用三方通话。",
+    "why-three-takers": "来电已经过三个座席，不能再转，请用三方通话。",
+    "why-caller-gone": "来电人已挂机。",
 }
 SPARE: tuple[tuple[int, int], ...] = ((600, 250), (0, 100), (500, 250), (0, 100), (400, 400))
 """instead of speech when no synthesizer is there"""

@@ -67,17 +67,18 @@ async def test_the_target_may_pass_the_caller_on_and_take_that_back(on: Stage) -
     police.answer()
     await call.wait_heard(police.phone.name, 3)
     await asyncio.sleep(0.3)
-    await police.dtmf("*12345")
-    second = await whose([on.seats["1901"]], CLI, 3)
-    assert second is not None, "the dedicated 12345 seat did not ring"
+    other = next(on.seats[n] for n in ("8001", "8002") if on.seats[n] is not police.phone)
+    await police.dtmf("*110")
+    second = await whose([other], CLI, 3)
+    assert second is not None, "the other 110 seat did not ring"
     await police.dtmf("*9")
     await second.wait_ended(2)
     await call.wait_heard(police.phone.name, 2)
     await asyncio.sleep(0.3)
     assert call.t_ended is None and police.t_ended is None
-    on.seats["1901"].on_invite = Answer(0.2)
-    await police.dtmf("*12345")
-    await call.wait_heard("1901", 4)
+    other.on_invite = Answer(0.2)
+    await police.dtmf("*110")
+    await call.wait_heard(other.name, 4)
     await police.wait_ended(3)
     call.hangup()
     assert outcomes(await ended(on)) == [("answered", ""), ("cancelled", ""), ("answered", "")]
@@ -143,7 +144,7 @@ async def test_nobody_answers_and_only_the_seat_is_told(on: Stage) -> None:
     call.hangup()
     facts = await ended(on)
     assert outcomes(facts) == [("returned", "busy")]
-    assert [f.data["why"] for f in facts if f.kind == "TargetFailed"] == ["busy", "unavailable", "busy"]
+    assert [f.data["why"] for f in facts if f.kind == "TargetFailed"] == ["busy", "unreachable", "busy"]
 
 
 async def test_a_seat_that_left_has_no_say(on: Stage) -> None:

@@ -65,6 +65,27 @@ def test_a_target_that_vanishes_at_once_is_returned_not_answered() -> None:
     assert play.call.takers == ("1001", "8001") and play.call.seat == "1001"
 
 
+def test_a_target_that_refers_him_on_had_him() -> None:
+    play = Play()
+    play(*talking(), *started(10), *joined(14), e.CallerReferred(REF, us(15), "8001", "9999"),
+         e.CallerRecalled(REF, us(15.1), "8001"), e.SeatAnswered(REF, us(16), "8001", "110", "recall"))
+    assert ended(play) == [("answered", "")]
+
+
+def test_a_lost_seat_changes_no_transfer_and_the_caller_waits_again() -> None:
+    play = Play()
+    play(*talking(), *started(10), *joined(14), e.SeatLost(REF, us(60), "8001", "44"))
+    assert ended(play) == [("answered", "")] and play.call.phase == "waiting"
+
+
+def test_danger_is_the_transfers_and_the_calls() -> None:
+    play = Play()
+    play(*talking(), e.TransferStarted(REF, us(10), T1, "110", "1001", "swap", "dtmf", 1),
+         e.CallerLeft(REF, us(12)))
+    assert play.records("TransferEnded")[0].data["danger"] == 1
+    assert [r.data["priority"] for r in play.records("CallbackDue")] == ["high"]
+
+
 def test_a_caller_who_leaves_while_it_rings_is_abandoned_and_called_back() -> None:
     play = Play()
     play(*talking(), *started(10), e.CallerLeft(REF, us(12)))
@@ -127,7 +148,7 @@ def test_a_caller_who_left_before_asking_is_not_in_the_rate() -> None:
 # -- the table ---------------------------------------------------------------------------------------------------------
 def test_every_pair_is_decided() -> None:
     heard = set(machine.NONE)
-    assert {*e.TRANSFER_EVENTS, e.SeatAnswered, e.SeatLeft, e.CallerRecalled, e.CallerNotServed, e.CallerLeft} == heard
+    assert {*e.TRANSFER_EVENTS, e.SeatAnswered, e.SeatLeft, e.SeatLost, e.CallerReferred, e.CallerRecalled, e.CallerNotServed, e.CallerLeft} == heard
     assert set(machine.TABLE) == set(TransferState)
     for state in TransferState:
         assert set(machine.TABLE[state]) == heard, state

@@ -1,0 +1,166 @@
+"""A duty phone over a trunk: only a person who presses 1 counts; the trunk's own failures are told apart."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from cti.dialtest.call import Call
+from cti.dialtest.phone import Answer, Phone, Reject, Ring
+from cti.dialtest.stack import Stage, stage
+from cti.dialtest.tones import TONES
+from cti.directory import Directory
+from cti.share import folder
+from cti.stack import netports
+from cti.stack.instance import TRUNK_HOST, Instance
+from cti.stack.root import RuntimeRoot
+from tests.real.story import CLI, ended, outcomes, talking
+
+pytestmark = pytest.mark.real
+
+DUTY = "087165100110"
+
+
+@pytest_asyncio.fixture(loop_scope="function")
+async def outside(
+    runtime_root: RuntimeRoot, directory: Directory, tmp_path: Path
+) -> AsyncIterator[tuple[Stage, Phone]]:
+    """A stage whose trunk leads to a telephone outside, with three lines, one of them kept for danger."""
+    port = netports.free_udp_port()
+    trunks = tuple(t.model_copy(update={"port": port, "max_calls": 3, "reserved": 1}) for t in directory.trunks)
+    changed = directory.model_copy(update={"trunks": trunks})
+    async with Instance(runtime_root, tmp_path / "state", changed, folder("config"), folder("dialplan")) as instance:
+        async with stage(instance, seats=["1001", "1002", "8001"], callers=2) as on:
+            duty = Phone("duty", TONES[-1], on.server, DUTY, None, local_host=TRUNK_HOST, local_port=port)
+            await duty.start()
+            try:
+                yield on, duty
+                for phone in (*on.callers, *on.seats.values(), duty):
+                    for call in phone.calls:
+                        call.hangup()
+                assert await on.leftovers() == []
+            finally:
+                await duty.stop()
+
+
+async def route_outside(on: Stage, after: str = "", cli: str = CLI) -> None:
+    """The call's own route to 110: the duty phone, then ``after``."""
+    (caller,) = [row.split("!")[0] for row in await on.rows("core show channels concise")
+                 if "PJSIP/pstn" in row and cli in row]  # fmt: skip
+    route = f"phone~PJSIP/{DUTY}@pstn~8~pstn~1{after}"
+    await on.rows(f"dialplan set chanvar {caller} SHARED(ROUTE_110) {route}")
+
+
+async def rung(duty: Phone, seconds: float = 5) -> Call:
+    for _ in range(int(seconds * 50)):
+        if duty.calls and duty.calls[-1].t_ended is None:
+            return duty.calls[-1]
+        await asyncio.sleep(0.02)
+    raise AssertionError("the duty phone did not ring")
+
+
+async def test_a_person_presses_one_and_has_the_caller(outside: tuple[Stage, Phone]) -> None:
+    on, duty = outside
+    call, seat = await talking(on)
+    await route_outside(on)
+    duty.on_invite = Answer(0.2)
+    await seat.dtmf("*110")
+    there = await rung(duty)
+    await there.wait_heard("music", 3)  # the prompt: no party's tone
+    assert not any(name.startswith("X-Hotline") for name, _ in there.invite.headers), "data left the house"
+    await asyncio.sleep(1.0)
+    assert not call.heard().ever("duty"), "not before 1 is pressed"
+    await there.dtmf("1")
+    await call.wait_heard("duty", 3)
+    await there.wait_heard(on.callers[0].name, 3)
+    await asyncio.sleep(0.3)
+    call.hangup()
+    facts = await ended(on)
+    assert outcomes(facts) == [("answered", "")]
+    assert [f.data["target"] for f in facts if f.kind == "TransferEnded"] == [DUTY]
+
+
+async def test_a_voicemail_never_swallows_the_caller(outside: tuple[Stage, Phone]) -> None:
+    on, duty = outside
+    call, seat = await talking(on)
+    await route_outside(on, after="|dial~PJSIP/8001~10")
+    duty.on_invite = Answer(0.1)  # answers, and presses nothing
+    on.seats["8001"].on_invite = Answer(0.2)
+    await seat.dtmf("*110")
+    there = await rung(duty)
+    await call.wait_heard("8001", 30)
+    assert there.t_ended is not None and not call.heard().ever("duty")
+    call.hangup()
+    facts = await ended(on)
+    assert [f.data["why"] for f in facts if f.kind == "TargetFailed"] == ["unconfirmed"]
+    assert outcomes(facts) == [("answered", "")]
+
+
+async def test_the_duty_phone_stops_at_once_when_the_caller_leaves_while_it_is_asked(
+    outside: tuple[Stage, Phone]
+) -> None:
+    on, duty = outside
+    call, seat = await talking(on)
+    await route_outside(on)
+    duty.on_invite = Answer(0.1)
+    await seat.dtmf("*110")
+    there = await rung(duty)
+    await there.wait_heard("music", 3)
+    left = time.monotonic()
+    call.hangup()
+    stopped = await there.wait_ended(3)
+    assert stopped - left < 1.0
+    assert outcomes(await ended(on)) == [("abandoned", "caller-left")]
+
+
+@pytest.mark.parametrize(("status", "why"), [(486, "busy"), (503, "congested"), (404, "no-number"), (603, "declined"),
+                                             (502, "trunk-down")])  # fmt: skip
+async def test_what_the_network_says_is_told_apart(outside: tuple[Stage, Phone], status: int, why: str) -> None:
+    on, duty = outside
+    call, seat = await talking(on)
+    await route_outside(on)
+    duty.on_invite = Reject(status)
+    pressed = await seat.dtmf("*110")
+    await seat.wait_heard("music", 6, after=pressed)
+    call.hangup()
+    facts = await ended(on)
+    assert outcomes(facts) == [("returned", why)]
+
+
+async def test_a_dead_trunk_costs_no_ringing_time(outside: tuple[Stage, Phone]) -> None:
+    on, duty = outside
+    await duty.stop()
+    for _ in range(100):
+        if any("Unavail" in row for row in await on.rows("pjsip show contacts")):
+            break
+        await asyncio.sleep(0.2)
+    call, seat = await talking(on)
+    await route_outside(on)
+    pressed = await seat.dtmf("*110")
+    heard = await seat.wait_heard("music", 5, after=pressed)
+    assert heard - pressed < 3
+    call.hangup()
+    assert outcomes(await ended(on)) == [("returned", "trunk-down")]
+
+
+async def test_the_last_line_is_kept_for_danger(outside: tuple[Stage, Phone]) -> None:
+    """Three lines, one reserved; two outside callers hold two of them: routine finds it full, danger goes through."""
+    on, duty = outside
+    call, seat = await talking(on)
+    await talking(on, cli="13900005678", caller=1)
+    await route_outside(on)
+    duty.on_invite = Ring()
+    pressed = await seat.dtmf("*110")
+    await seat.wait_heard("music", 5, after=pressed)
+    assert not duty.calls
+    await asyncio.sleep(1.5)
+    await seat.dtmf("**110")
+    await rung(duty)
+    call.hangup()
+    facts = await ended(on)
+    assert outcomes(facts) == [("returned", "trunk-full"), ("abandoned", "caller-left")]
