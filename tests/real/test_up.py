@@ -7,6 +7,7 @@ import contextlib
 import os
 import signal
 import sys
+import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
@@ -35,12 +36,6 @@ def lives(pid: int) -> bool:
     return Path(f"/proc/{pid}").exists()
 
 
-async def until(seen: Callable[[], object]) -> None:
-    async with asyncio.timeout(PATIENCE):
-        while not seen():  # noqa: ASYNC110 (the other side is a process)
-            await asyncio.sleep(0.01)
-
-
 class Up:
     """A running command: its process, and what it has said so far."""
 
@@ -50,6 +45,13 @@ class Up:
     @property
     def said(self) -> str:
         return self._log.read_text()
+
+    async def until(self, seen: Callable[[], object]) -> None:
+        """Until it is seen; a failure with what was said when the command ends first or nothing comes of it."""
+        deadline = time.monotonic() + PATIENCE
+        while not seen():
+            assert self.process.returncode is None and time.monotonic() < deadline, self.said
+            await asyncio.sleep(0.01)
 
     async def ended(self) -> int:
         return await asyncio.wait_for(self.process.wait(), PATIENCE)
@@ -81,7 +83,7 @@ async def test_a_signal_while_it_starts_stops_everything(
 ) -> None:
     lock = tmp_path / "state" / ".lock"
     async with command(tmp_path / "out", *up(tmp_path, runtime_root)) as it:
-        await until(lambda: lock.exists() and lock.read_text() and len(children(it.pid)) >= started)
+        await it.until(lambda: lock.exists() and lock.read_text() and len(children(it.pid)) >= started)
         pids = children(it.pid)
         it.process.send_signal(sig)
         it.process.send_signal(sig)  # A second one does not disturb the orderly stop.
@@ -102,7 +104,7 @@ async def test_a_signal_while_it_unpacks_stops_the_unpacking(
     pids = tmp_path / "pids"
     path = f"{tmp_path / 'bin'}:{os.environ['PATH']}"
     async with command(tmp_path / "out", *words, str(tmp_path / "runtime"), PATH=path, PIDS=str(pids)) as it:
-        await until(pids.exists)
+        await it.until(pids.exists)
         unpacker = int(pids.read_text())
         try:
             it.process.send_signal(signal.SIGTERM)
@@ -116,7 +118,7 @@ async def test_a_signal_while_it_unpacks_stops_the_unpacking(
 
 async def test_a_second_up_on_the_folder_says_who_has_it(runtime_root: RuntimeRoot, tmp_path: Path) -> None:
     async with command(tmp_path / "one", *up(tmp_path, runtime_root)) as first:
-        await until(lambda: "/status" in first.said)
+        await first.until(lambda: "/status" in first.said)
         async with command(tmp_path / "two", *up(tmp_path, runtime_root)) as second:
             assert await second.ended() == 1
         assert f"pid {first.pid}" in second.said and str(tmp_path / "state") in second.said
@@ -136,10 +138,10 @@ async def test_callers_that_die_come_again(runtime_root: RuntimeRoot, tmp_path: 
         return found
 
     async with command(tmp_path / "out", *up(tmp_path, runtime_root, "--demo")) as it:
-        await until(lambda: callers(it.pid))
+        await it.until(lambda: callers(it.pid))
         (before,) = callers(it.pid)
         os.kill(before, signal.SIGKILL)
-        await until(lambda: [pid for pid in callers(it.pid) if pid != before])
+        await it.until(lambda: [pid for pid in callers(it.pid) if pid != before])
         assert "callers-12345" in it.said and "重启" in it.said
         assert len(children(it.pid)) == 5
         it.process.send_signal(signal.SIGTERM)
