@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import contextlib
 import json
 import os
 import statistics
@@ -88,19 +87,18 @@ async def measure(folder: Path, appends: int, facts: int, callers: int) -> dict[
     try:
         for name, url in (("redis", server.url), ("spool", f"redis://{LOOPBACK}:{free_tcp_port()}/0")):
             ledger = Ledger("bench", url, folder / f"{name}.db", now_ms=lambda: time.time_ns() // 1_000_000)
-            running = asyncio.ensure_future(ledger.run())
             try:
-                async with asyncio.timeout(10):
-                    while name == "redis" and not ledger.link_up:  # noqa: ASYNC110 (the other side is a process)
-                        await asyncio.sleep(0.01)
-                await ledger.append([Fact("Warm", 0, "", {}, "service", f"warm/{name}")])
-                result[name] = await time_appends(ledger, appends, facts, callers)
-                if (ledger.backlog > 0) is (name == "redis"):
-                    raise RuntimeError(f"the facts did not go to the {name}: the figures would lie")
+                async with asyncio.TaskGroup() as group:
+                    running = group.create_task(ledger.run())
+                    async with asyncio.timeout(10):
+                        while name == "redis" and not ledger.link_up:  # noqa: ASYNC110 (the other side is a process)
+                            await asyncio.sleep(0.01)
+                    await ledger.append([Fact("Warm", 0, "", {}, "service", f"warm/{name}")])
+                    result[name] = await time_appends(ledger, appends, facts, callers)
+                    if (ledger.backlog > 0) is (name == "redis"):
+                        raise RuntimeError(f"the facts did not go to the {name}: the figures would lie")
+                    running.cancel()
             finally:
-                running.cancel()
-                with contextlib.suppress(asyncio.CancelledError):
-                    await running
                 await ledger.aclose()
     finally:
         server.kill()

@@ -12,21 +12,22 @@ import contextlib
 import datetime as dt
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 
 import structlog
 from panoramisk.message import Message
 
 from cti.ami.client import AmiClient, AmiConfig
 from cti.ami.switch import AmiSwitch
-from cti.ami.translate import WANTED, BadStep, Step, step_of_message, translate
-from cti.catchup import CatchUp
+from cti.ami.translate import WANTED, BadStep, step_of_message
+from cti.catchup import CatchUp, lag_of
 from cti.core import events as e
 from cti.core.answer_rate import RULE, TARGET_PERCENT, answer_rate
 from cti.core.entry import EntryBook, Nuisance
-from cti.core.facts import FactId
+from cti.core.facts import CorruptFact, Fact, FactId
 from cti.core.model import Phase
 from cti.directory import Directory
+from cti.intake import Intake
 from cti.ledger.ledger import Ledger
 from cti.ledger.stream import StreamAway
 from cti.meters import AgiMeter, AmiMeter, LedgerMeter
@@ -44,7 +45,9 @@ DAY_US = 86_400_000_000
 SHANGHAI = dt.timezone(dt.timedelta(hours=8), "Asia/Shanghai")
 POLL_S = 2.0
 ADOPT_S = 10.0
-"""given to Redis at the start to tell the last day"""
+"""given to Redis at the start to begin telling the last day, and between two facts of it"""
+MERGE_S = 1.0
+"""between two looks whether Redis is back, when it was away at the start"""
 
 
 def now_us() -> int:
@@ -82,11 +85,13 @@ class Service:
             wanted=WANTED, on_event=self._on_message, on_up=self._on_up, on_down=self._on_down,
             meter=ami_meter)  # fmt: skip
         self.switch = AmiSwitch(self.ami, lambda division: routes_for(directory, division), ami_meter)
-        self.runtime = Runtime(self.ledger, self.switch, self.metrics, now_us)
+        self.runtime = Runtime(self.ledger, self.switch, self.metrics, now_us, lambda: self.intake.heard_until)
         self.catchup = CatchUp(
-            settings.cel.path, self._tell_row, lambda _: self.metrics.bad_steps.inc(),
+            settings.cel.path, self._tell_row, self._bad_row,
             lambda: self.ledger.read_checkpoint("cel"), lambda text: self.ledger.checkpoint("cel", text),
-            lambda: self._held is None and self.ami.connected)  # fmt: skip
+            live=lambda: self.intake.complete and self.ami.connected, backlog=lambda: self.runtime.backlog,
+            lag_s=lag_of(settings.timers.ping, settings.timers.action))  # fmt: skip
+        self.intake = Intake(self.catchup, self._tell_live, self._bad, now_us)
         book = entry_book(directory)
         self.agi = FastAgiServer(
             settings.agi.host, settings.agi.port,
@@ -95,70 +100,90 @@ class Service:
         self.web = WebServer(settings.http.host, settings.http.port, self.metrics.registry, self.links, self.status)
         self.started_at = now_us()
         self.devices: dict[str, str] = {}
-        self._held: list[Step] | None = []
-        """live steps wait here while the file is being read, so that the core hears all in order"""
 
     async def run(self) -> None:
         """Until cancelled. Raises what no part could mend (a port in use, an unreadable state)."""
         self.settings.paths.state.mkdir(parents=True, exist_ok=True)
         async with asyncio.TaskGroup() as group:
             group.create_task(self.ledger.run())
-            await self._adopt()
+            adopted = await self._adopt()
+            if not adopted:
+                self.intake.since = await self._first_us(0)
             for part in (self.runtime, self.agi, self.web, self.ami):
                 group.create_task(part.run())
             group.create_task(self.catchup.keep_checkpoint())
+            group.create_task(self.intake.run())
             group.create_task(self._poll())
+            if not adopted:
+                group.create_task(self._merge())
             log.info("service_started", site=self.settings.site.code, calls=len(self.runtime.site.calls))
 
     async def close(self) -> None:
         """After `run`: what was begun is finished, files and links are closed."""
         await self.ledger.aclose()
 
-    async def _adopt(self) -> None:
-        """The last day from the ledger. Redis away: start without; calls in progress come back from Asterisk's file."""
-        first = FactId((now_us() - DAY_US) // 1000, 0)
+    async def _adopt(self) -> bool:
+        """The last day from the ledger. False, Redis away: start without; the day is read from Asterisk's file."""
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(ADOPT_S):
+            async with asyncio.timeout(ADOPT_S) as limit:
                 while True:
                     try:
-                        self.runtime.adopt([fact async for _, fact in self.ledger.since(first)])
-                        return
+                        await self.runtime.adopt(self._last_day(limit))
+                        return True
                     except StreamAway:
                         await asyncio.sleep(0.1)
         log.warning("ledger_away_at_start", cure="is Redis running? facts go to the spool meanwhile")
+        return False
+
+    async def _last_day(self, limit: asyncio.Timeout | None = None) -> AsyncIterator[Fact | CorruptFact]:
+        """Facts of the day before the ledger's newest one, or of the last 24 h; each puts ``limit`` off."""
+        clock = asyncio.get_running_loop().time
+        first = FactId(await self._first_us((await self.ledger.top()).ms) // 1000, 0)
+        async for _, fact in self.ledger.since(first):
+            if limit is not None:
+                limit.reschedule(clock() + ADOPT_S)
+            yield fact
+
+    async def _first_us(self, newest_ms: int) -> int:
+        """A day before we last knew everything: calls in progress then began after that."""
+        known = newest_ms or await self.ledger.checkpoint_ms("cel")
+        return min(now_us(), known * 1000 if known else now_us()) - DAY_US
+
+    async def _merge(self) -> None:
+        """Redis was away at the start: once it is back, what only it knew (ended calls, keys) joins what we know."""
+        while True:
+            await asyncio.sleep(MERGE_S)
+            if self.ledger.link_up:
+                with contextlib.suppress(StreamAway):
+                    await self.runtime.adopt(self._last_day())
+                    log.info("ledger_merged", calls=len(self.runtime.site.calls))
+                    return
 
     # -- from Asterisk -------------------------------------------------------------------------------------------------
     def _on_message(self, message: Message) -> None:
         step = step_of_message(message)
-        if isinstance(step, BadStep):
-            self._bad(step)
-        elif step is not None and self._held is not None:
-            self._held.append(step)
-        elif step is not None:
-            self._tell(step)
+        if step is not None:
+            self.intake.step(step)
 
     def _on_down(self, why: str) -> None:
-        """From now on steps are held: at the next login the file is read first."""
-        self._held = self._held if self._held is not None else []
+        self.intake.link_down()
 
     async def _on_up(self) -> None:
         """The link is up: lay the routes, read what was missed, then go live, in the order it happened."""
         await self.switch.publish(routes(self.directory))
-        missed = await self.catchup.run_once()
-        held, self._held = self._held or [], None
-        for step in held:
-            self._tell(step)
-        log.info("asterisk_linked", rows=missed, held=len(held))
+        await self.intake.link_up()
 
-    def _tell(self, step: Step) -> None:
-        event = translate(step)
-        if isinstance(event, BadStep):
-            self._bad(event)
-        elif event is not None:
-            self.runtime.hear(event, "live", step.key)
+    def _tell_live(self, event: e.Event, key: str) -> None:
+        self.runtime.hear(event, "live", key)
 
     def _tell_row(self, event: e.Event, key: str) -> None:
         self.runtime.hear(event, "cel", key)
+
+    def _bad_row(self, what: str) -> None:
+        if what == "checkpoint":
+            self.metrics.ledger_events.labels("checkpoint_failed").inc()
+        else:
+            self.metrics.bad_steps.inc()
 
     def _bad(self, step: BadStep) -> None:
         self.metrics.bad_steps.inc()
@@ -172,7 +197,9 @@ class Service:
     def status(self) -> Mapping[str, object]:
         """What `cti status` shows; every figure with its rule. Times are ISO, Asia/Shanghai."""
         now = now_us()
-        rate = answer_rate(self.runtime.ended, now - DAY_US, now + 1)
+        memory, since = self.runtime.memory, now - DAY_US
+        ended = memory.ended.since(since)
+        rate = answer_rate(ended, since, now + 1)
         talking = {c.seat for c in self.runtime.site.calls.values() if c.phase == "talking"}
         return {
             "site": self.settings.site.code,
@@ -193,7 +220,7 @@ class Service:
             "hotlines": {
                 h.number: {
                     "name": h.name.zh,
-                    "answer_rate": (r := answer_rate(self.runtime.ended, now - DAY_US, now + 1, h.number)).text,
+                    "answer_rate": (r := answer_rate(ended, since, now + 1, h.number)).text,
                     "offered": r.offered,
                     "answered": r.answered,
                 }
@@ -201,7 +228,7 @@ class Service:
             },
             "transfers": [
                 {"from": a, "to": b, "outcome": outcome, "count": count}
-                for (a, b, outcome), count in sorted(self.runtime.transfers.items())
+                for (a, b, outcome), count in sorted(memory.transfers_since(since).items())
             ],
             "live": dict(Counter(str(c.phase) for c in self.runtime.site.calls.values() if c.phase != "ended")),
             "calls": [
@@ -217,13 +244,16 @@ class Service:
                  "state": "talking" if s.number in talking else self.devices.get(s.number, "unknown").lower()}
                 for s in self.directory.seats
             ],
-            "anomalies": self.runtime.anomalies,
+            "anomalies": len(memory.anomalies.since(since)),
         }  # fmt: skip
 
     async def _poll(self) -> None:
         """Seats as Asterisk sees them, and the gauges."""
         while True:
-            self.devices = await self.switch.device_states() or self.devices
+            asked = now_us()
+            if states := await self.switch.device_states():
+                self.devices = states
+                self.intake.proven(asked)
             self.metrics.ami_up.set(self.ami.connected)
             phases = Counter(c.phase for c in self.runtime.site.calls.values())
             for phase in Phase:

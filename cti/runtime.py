@@ -1,34 +1,40 @@
 """The seam: event → step → ledger → commands, in that order. The only place where the pure core meets the outside.
 
-Knows: order (write ahead, then act), that a step heard twice counts once, and deadlines. Must not know: Asterisk,
-Redis.
+Knows: order (write ahead, then act), that a step heard twice counts once, and how far time has come. Must not know:
+Asterisk, Redis.
 
-One consumer task owns the state; everything else reaches it through the inbox, so no lock is needed. A caller never
-waits for this task: the dialplan has already acted, or acts by itself.
+One consumer task owns the state; everything else reaches it through the inbox. A caller never waits for this task: the
+dialplan has already acted, or acts by itself.
+
+Deadlines say "nothing more was heard", so time may only run as far as everything *was* heard: up to the newest step
+while rows are caught up, up to the last proof of a living link otherwise, and never while steps wait in the inbox.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import AsyncIterable, Callable
 from dataclasses import dataclass
 
 import structlog
 
 from cti.core import calls
 from cti.core import events as e
-from cti.core.answer_rate import EndedCall
 from cti.core.commands import Command, Record
 from cti.core.facts import CorruptFact, Fact, Source
-from cti.core.model import Site
+from cti.core.model import Phase, Site
+from cti.memory import GRACE_US, Memory, fact_of
 from cti.ports import Ledger, Meter, Switch
+
+__all__ = ["GRACE_US", "Runtime"]
 
 log = structlog.get_logger(__name__)
 
 BATCH = 256
 IDLE_S = 1.0
-KEEP_ENDED = 200_000
-"""ended calls kept for the live rate: a day of a large site"""
+SOON_S = 0.05
+"""between two looks at a deadline that has passed while proof is missing that nothing more was said"""
+DAY_US = 86_400_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,48 +47,64 @@ class Heard:
 
 
 class Runtime:
-    """Owns the site's state. `hear` from anywhere on the loop; `run` until cancelled."""
+    """Owns the site's state. `hear` from anywhere on the loop; `run` until cancelled.
 
-    def __init__(self, ledger: Ledger, switch: Switch, meter: Meter, now_us: Callable[[], int]) -> None:
-        self._ledger, self._switch, self._meter, self._now = ledger, switch, meter, now_us
+    ``heard_until``: the time (µs) up to which every live step has been heard; None while that is not known (link
+    down, rows still being read).
+    """
+
+    def __init__(self, ledger: Ledger, switch: Switch, meter: Meter, now_us: Callable[[], int],
+                 heard_until: Callable[[], int | None]) -> None:  # fmt: skip
+        self._ledger, self._switch, self._meter = ledger, switch, meter
+        self._now, self._heard_until = now_us, heard_until
         self._inbox: asyncio.Queue[Heard] = asyncio.Queue()
         self._outbox: asyncio.Queue[Command] = asyncio.Queue()
-        self._keys: dict[str, None] = {}
-        self.site = Site()
-        self.ended: list[EndedCall] = []
-        self.transfers: dict[tuple[str, str, str], int] = {}
-        """(first platform, to, outcome) → count"""
-        self.anomalies = 0
-        self.corrupt = 0
+        self._heard = self._done = 0
+        self._turns = asyncio.Lock()
+        self._meanwhile: list[Fact] | None = None
+        self.memory = Memory()
+
+    @property
+    def site(self) -> Site:
+        """The calls as the last turn left them."""
+        return self.memory.site
 
     def hear(self, event: e.Event, source: Source, key: str) -> None:
         """Put an event in the inbox; a key heard before is dropped there."""
+        self._heard += 1
         self._inbox.put_nowait(Heard(event, source, key))
 
     @property
     def backlog(self) -> int:
-        """Events not yet stepped."""
-        return self._inbox.qsize()
+        """Events heard and not yet on record. 0: the ledger has all that was heard."""
+        return self._heard - self._done
 
-    def adopt(self, facts: Iterable[Fact | CorruptFact]) -> None:
-        """Rebuild the state from the ledger's facts, before `run`. What these led to is already in the ledger, so
-        commands are not carried out again; a corrupt entry is counted and skipped."""
-        for fact in facts:
-            if isinstance(fact, CorruptFact):
-                self.corrupt += 1
-                continue
-            if fact.kind in e.BY_NAME:
-                self._remember(fact.key)
-                try:
-                    event = e.make(fact.kind, fact.ref, fact.at, fact.data)
-                except e.BadEvent as why:
-                    self.corrupt += 1
-                    log.warning("ledger_entry_unreadable", ref=fact.ref, why=str(why))
-                    continue
-                self.site, _ = calls.step(self.site, event)
-            else:
-                self._tally(fact)
-                self._meter.saw(fact)
+    async def adopt(self, facts: AsyncIterable[Fact | CorruptFact]) -> None:
+        """Rebuild the state from the ledger's facts; records a crash cut off are written now.
+
+        May be called while `run` runs (Redis was away at the start): what is recorded meanwhile is adopted too, then
+        the new state takes the old one's place. What ``facts`` raises is passed on, and nothing has changed.
+        """
+        fresh, read = Memory(), 0
+        meanwhile: list[Fact] = []
+        self._meanwhile = meanwhile
+        try:
+            async for fact in facts:
+                fresh.adopt(fact, self._now())
+                read += 1
+                if read % BATCH == 0:
+                    await asyncio.sleep(0)  # calls in the same loop do not wait for our history
+            async with self._turns:
+                for fact in meanwhile:
+                    fresh.adopt(fact, self._now())
+                cut_off = [fact for fact in fresh.unwritten() if fresh.first_time(fact.key)]
+                if cut_off:
+                    await self._ledger.append(cut_off)
+                    self._count(fresh, cut_off)
+                    log.info("records_completed", records=len(cut_off))
+                self.memory = fresh
+        finally:
+            self._meanwhile = None
 
     async def run(self) -> None:
         """Step until cancelled."""
@@ -93,7 +115,7 @@ class Runtime:
 
     async def _next(self) -> list[Heard]:
         due = calls.next_deadline(self.site)
-        wait = IDLE_S if due is None else min(IDLE_S, max(0.0, (due - self._now()) / 1e6))
+        wait = IDLE_S if due is None else min(IDLE_S, max(SOON_S, (due + GRACE_US - self._now()) / 1e6))
         try:
             async with asyncio.timeout(wait + 0.001):
                 batch = [await self._inbox.get()]
@@ -104,59 +126,55 @@ class Runtime:
         return batch
 
     async def _turn(self, batch: list[Heard]) -> None:
-        facts: list[Fact] = []
-        wanted: list[Command] = []
-        for heard in batch:
-            if heard.key in self._keys:
-                continue
-            self._remember(heard.key)
-            event = heard.event
-            facts.append(
-                Fact(type(event).__name__, event.at, event.ref, e.values_of(event), heard.source, heard.key)
-            )
-            self.site, commands = calls.step(self.site, event)
-            self._sort(commands, heard.source, facts, wanted)
-        self.site, commands = calls.tick(self.site, self._now())
-        self._sort(commands, "service", facts, wanted)
-        if facts:
-            await self._ledger.append(facts)  # ahead of acting (DESIGN.md §1.4)
-        for fact in facts:
-            if fact.kind not in e.BY_NAME:
-                self._tally(fact)
-            self._meter.saw(fact)
+        async with self._turns:
+            memory, now = self.memory, self._now()
+            facts: list[Fact] = []
+            wanted: list[Command] = []
+            for heard in batch:
+                if not memory.first_time(heard.key):
+                    continue
+                event = heard.event
+                facts.append(
+                    Fact(type(event).__name__, event.at, event.ref, e.values_of(event), heard.source, heard.key)
+                )
+                self._sort(memory.step(event, now), heard.source, facts, wanted)
+            self._sort(memory.tick(self._upto(now)), "service", facts, wanted)
+            memory.prune(now - DAY_US)
+            if facts:
+                await self._ledger.append(facts)  # ahead of acting (DESIGN.md §1.4)
+                if self._meanwhile is not None:
+                    self._meanwhile += facts
+            self._count(memory, facts)
+            self._done += len(batch)
         for command in wanted:
             self._outbox.put_nowait(command)
 
+    def _upto(self, now: int) -> int:
+        """How far time has come, for deadlines."""
+        upto = self.memory.last_at
+        live = self._heard_until()
+        if live is not None and self._inbox.empty():
+            upto = max(upto, live)
+        return min(upto, now) - GRACE_US
+
     def _sort(self, commands: list[Command], source: Source, facts: list[Fact], wanted: list[Command]) -> None:
         for command in commands:
-            if isinstance(command, Record):
-                if command.key not in self._keys:
-                    self._remember(command.key)
-                    facts.append(Fact(command.kind, command.at, command.ref, command.data, source, command.key))
-            else:
+            if not isinstance(command, Record):
                 wanted.append(command)
+            elif self.memory.first_time(command.key):
+                facts.append(fact_of(command, source))
+
+    def _count(self, memory: Memory, facts: list[Fact]) -> None:
+        for fact in facts:
+            memory.tally(fact)
+            self._meter.saw(fact)
+            if fact.kind == "Anomaly":
+                log.warning("step_not_expected", ref=fact.ref, step=fact.data.get("event"),
+                            **{k: v for k, v in fact.data.items() if k != "event"})  # fmt: skip
 
     async def _act(self) -> None:
         while True:
-            await self._switch.carry_out(await self._outbox.get())
-
-    def _remember(self, key: str) -> None:
-        self._keys[key] = None
-        if len(self._keys) > KEEP_ENDED:
-            del self._keys[next(iter(self._keys))]
-
-    def _tally(self, fact: Fact) -> None:
-        self._remember(fact.key)
-        if fact.kind == "CallEnded":
-            data = fact.data
-            self.ended.append(EndedCall(int(str(data["arrived_at"])), str(data["hotline"]), str(data["outcome"])))
-            if len(self.ended) > KEEP_ENDED:
-                del self.ended[: KEEP_ENDED // 10]
-        elif fact.kind == "TransferEnded":
-            data = fact.data
-            way = (str(data["first_platform"]), str(data["to"]), str(data["outcome"]))
-            self.transfers[way] = self.transfers.get(way, 0) + 1
-        elif fact.kind == "Anomaly":
-            self.anomalies += 1
-            log.warning("step_not_expected", ref=fact.ref, **{k: v for k, v in fact.data.items() if k != "event"},
-                        step=fact.data.get("event"))
+            command = await self._outbox.get()
+            call = self.site.calls.get(command.ref)
+            if call is not None and call.phase is not Phase.ENDED:  # rows caught up may be of calls long over
+                await self._switch.carry_out(command)

@@ -1,11 +1,10 @@
-"""`cti run` the service alone; `cti up` everything embedded. Knows: signals and exit codes. Must not know: what they
+"""`cti run` the service alone; `cti up` everything embedded. Knows: exit codes. Must not know: what they
 start."""
 
 from __future__ import annotations
 
 import asyncio
 import datetime as dt
-import signal
 import sys
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from cti.log import configure_logging
 from cti.problem import ConfigError
 from cti.settings import Settings, load_settings
 from cti.share import folder
+from cti.stack.stopping import until_stopped
 
 CONFIG = click.option("--config", type=click.Path(path_type=Path, file_okay=False), envvar="CTI_CONFIG",
                       help="配置目录 / folder of the configuration (default: the product's own)")  # fmt: skip
@@ -31,17 +31,6 @@ def load(config: Path | None) -> tuple[Path, Settings, Directory]:
         click.echo(str(why), err=True)
         click.echo("配置有误，先运行 cti check / the configuration is wrong: run cti check", err=True)
         sys.exit(1)
-
-
-async def until_signalled(work: asyncio.Task[None]) -> None:
-    """Await the work; SIGINT and SIGTERM cancel it, once, in order."""
-    loop = asyncio.get_running_loop()
-    for name in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(name, work.cancel)
-    try:
-        await work
-    except asyncio.CancelledError:
-        return
 
 
 @click.command()
@@ -61,12 +50,11 @@ def run(config: Path | None) -> None:
     async def serve() -> None:
         service = Service(settings, directory)
         try:
-            async with asyncio.TaskGroup() as group:
-                await until_signalled(group.create_task(service.run()))
+            await service.run()
         finally:
             await service.close()
 
-    asyncio.run(serve())
+    asyncio.run(until_stopped(serve()))
 
 
 @click.command()
@@ -87,4 +75,4 @@ def up(config: Path | None, state: Path, runtime: Path, demo: bool, seconds: flo
     from cti.demo.show import show
 
     where, settings, directory = load(config)
-    sys.exit(asyncio.run(show(where, settings, directory, state, runtime, demo, seconds)))
+    sys.exit(show(where, settings, directory, state, runtime, demo, seconds))

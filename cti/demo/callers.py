@@ -6,12 +6,14 @@ Knows: SIPp's files and arguments. Must not know: seats. Source: SIPp 3.7 docume
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 from cti.dialtest import rtp, tones
 from cti.stack.instance import TRUNK_HOST, Instance
-from cti.stack.netports import free_udp_port, free_udp_range
+from cti.stack.netports import free_udp_port, free_udp_range, release
 from cti.stack.supervise import Child
 
 NAMES = ("张三", "李四", "王芳", "赵敏", "Liu Yang", "陈静")
@@ -30,18 +32,37 @@ def _callers(rng: random.Random, voice: Path, count: int = 200) -> str:
     return "\n".join(lines) + "\n"
 
 
-def caller_child(instance: Instance, hotline: str, seconds_between: float, seed: int, tone: int) -> Child:
-    """SIPp calling one hotline until stopped, one caller every ``seconds_between`` s."""
+@contextlib.asynccontextmanager
+async def calling(
+    instance: Instance, hotline: str, seconds_between: float, seed: int, tone: int
+) -> AsyncIterator[Child]:
+    """SIPp calls one hotline, one caller every ``seconds_between`` s, until the block is left. ChildFailed."""
+    ports: list[int] = []
+    try:
+        media = free_udp_range(64)
+        ports += media
+        ports.append(free_udp_port())
+        child = _child(instance, hotline, seconds_between, seed, tone, media, ports[-1])
+        try:
+            await instance.supervisor.start(child)
+            yield child
+        finally:
+            await instance.supervisor.stop(child)
+    finally:
+        release(*ports)
+
+
+def _child(instance: Instance, hotline: str, seconds_between: float, seed: int, tone: int, media: range,
+           port: int) -> Child:  # fmt: skip
     folder = instance.state / "callers" / hotline
     folder.mkdir(parents=True, exist_ok=True)
     voice = folder / "voice.alaw"
     voice.write_bytes(rtp.alaw(tones.samples(tone)) * (8000 // len(tones.samples(tone))))
     table = folder / "callers.csv"
     table.write_text(_callers(random.Random(seed), voice), encoding="utf-8")
-    media = free_udp_range(64)
     argv = instance.root.argv(
         "sipp", f"127.0.0.1:{instance.ports.sip}", "-sf", str(Path(__file__).with_name("caller.xml")), "-s", hotline,
-        "-inf", str(table), "-i", TRUNK_HOST, "-mi", TRUNK_HOST, "-p", str(free_udp_port()), "-nostdin",
+        "-inf", str(table), "-i", TRUNK_HOST, "-mi", TRUNK_HOST, "-p", str(port), "-nostdin",
         "-min_rtp_port", str(media.start), "-max_rtp_port", str(media.stop - 1),
         "-r", "1", "-rp", str(int(seconds_between * 1000)), "-l", "20", "-recv_timeout", "180000",
         "-skip_rlimit",

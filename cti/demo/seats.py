@@ -4,6 +4,7 @@ dialplan."""
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 from types import TracebackType
 from typing import Self
@@ -24,31 +25,28 @@ class DemoSeats:
     def __init__(self, instance: Instance, leave: str, seed: int = 3) -> None:
         self._instance, self._leave, self._rng = instance, leave, random.Random(seed)
         self._phones: list[Phone] = []
-        self._task: asyncio.Task[None] | None = None
+        self._undo = contextlib.AsyncExitStack()
 
     async def __aenter__(self) -> Self:
         server = ("127.0.0.1", self._instance.ports.sip)
-        for tone, seat in zip(TONES[10:], self._instance.directory.seats, strict=False):
-            if seat.number != self._leave:
-                phone = Phone(seat.number, tone, server, seat.number, seat.password(self._instance.key))
-                phone.on_invite = Answer(self._rng.uniform(0.8, 2.5))
-                self._phones.append(phone)
-                await phone.start()
-        self._task = asyncio.ensure_future(self._work())
+        async with contextlib.AsyncExitStack() as undo:
+            phones = []
+            for tone, seat in zip(TONES[10:], self._instance.directory.seats, strict=False):
+                if seat.number != self._leave:
+                    phone = Phone(seat.number, tone, server, seat.number, seat.password(self._instance.key))
+                    phone.on_invite = Answer(self._rng.uniform(0.8, 2.5))
+                    undo.push_async_callback(phone.stop)
+                    await phone.start()
+                    phones.append(phone)
+            group = await undo.enter_async_context(asyncio.TaskGroup())
+            for phone in phones:
+                undo.callback(group.create_task(self._agent(phone)).cancel)
+            self._undo = undo.pop_all()
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None, value: BaseException | None,
                         trace: TracebackType | None) -> None:  # fmt: skip
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
-        for phone in self._phones:
-            await phone.stop()
-
-    async def _work(self) -> None:
-        async with asyncio.TaskGroup() as group:
-            for phone in self._phones:
-                group.create_task(self._agent(phone))
+        await self._undo.__aexit__(kind, value, trace)
 
     async def _agent(self, phone: Phone) -> None:
         """Only the seats that callers reach first press: dedicated ones keep whom they were handed."""

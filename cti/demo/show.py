@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import signal
 import sys
 import urllib.request
 from collections.abc import Mapping
@@ -19,7 +18,8 @@ from typing import Any
 from rich.console import Console
 from rich.live import Live
 
-from cti.demo.callers import caller_child
+from cti.demo.callers import calling
+from cti.demo.keep import Keeper
 from cti.demo.seats import DemoSeats
 from cti.demo.view import view
 from cti.directory import Directory
@@ -28,66 +28,69 @@ from cti.settings import Settings
 from cti.share import folder
 from cti.stack.instance import Instance, PortsTaken
 from cti.stack.root import RootFailed, ensure_root_with_bar
-from cti.stack.supervise import ChildFailed
+from cti.stack.statelock import StateTaken
+from cti.stack.stopping import sigterm_as_interrupt, until_stopped
+from cti.stack.supervise import ChildExit, ChildFailed
 
 SOFTPHONE = "1004"
 """the seat left to a human's softphone"""
 
 
-async def show(config: Path, settings: Settings, directory: Directory, state: Path, runtime: Path, demo: bool,
-               seconds: float | None) -> int:
-    """Exit code: 0 stopped by request, 1 could not start or lost a part."""
+def show(config: Path, settings: Settings, directory: Directory, state: Path, runtime: Path, demo: bool,
+         seconds: float | None) -> int:  # fmt: skip
+    """Exit code: 0 stopped by request (a signal at any moment, or after ``seconds``), 1 could not start or lost a part.
+    For the main thread."""
     console = Console()
     configure_logging("warning", sys.stderr, json=False)
     try:
-        root = await asyncio.to_thread(ensure_root_with_bar, runtime, console)
-        async with Instance(root, state, directory, config, folder("dialplan"), site=settings.site.code) as instance:
-            return await _until_stopped(console, instance, demo, seconds)
-    except (PortsTaken, ChildFailed, RootFailed) as why:
-        console.print(f"[red]无法启动 / cannot start:[/] {why}")
+        with sigterm_as_interrupt():
+            root = ensure_root_with_bar(runtime, console)
+            instance = Instance(root, state, directory, config, folder("dialplan"), site=settings.site.code)
+            lost = asyncio.run(until_stopped(_run(console, instance, demo, seconds)))
+    except KeyboardInterrupt:
+        lost = None
+    except (StateTaken, PortsTaken, ChildFailed, RootFailed) as why:
+        console.print("[red]无法启动 / cannot start:[/]", end=" ")
+        console.print(str(why), markup=False, highlight=False, soft_wrap=True)
         return 1
+    if lost is not None:
+        console.print(f"[red]{lost.name} 意外退出 / ended by itself ({lost.returncode})[/]")
+        console.print("\n".join(lost.log_tail), markup=False)
+        return 1
+    console.print("已全部停止 / all stopped")
+    return 0
 
 
-async def _until_stopped(console: Console, instance: Instance, demo: bool, seconds: float | None) -> int:
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for name in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(name, stop.set)
-    if seconds is not None:
-        loop.call_later(seconds, stop.set)
-    foot = _foot(instance)
-    async with contextlib.AsyncExitStack() as stack:
-        if demo:
-            await stack.enter_async_context(DemoSeats(instance, leave=SOFTPHONE))
-            await instance.supervisor.start(caller_child(instance, "12345", 7.0, seed=1, tone=500))
-            await instance.supervisor.start(caller_child(instance, "110", 13.0, seed=2, tone=600))
-        return await _watch(console, instance, foot, stop, demo)
-
-
-async def _watch(console: Console, instance: Instance, foot: list[str], stop: asyncio.Event, demo: bool) -> int:
-    """Show until stopped. A service that died is started again: no caller depends on it. Without Asterisk or the
-    ledger there is nothing left to show."""
-    while True:
-        watching = asyncio.ensure_future(instance.supervisor.watch())
+async def _run(console: Console, instance: Instance, demo: bool, seconds: float | None) -> ChildExit | None:
+    """The exit of a part nothing goes on without, or None when the time was up."""
+    async with instance:
+        limit = asyncio.timeout(seconds)
         try:
-            if console.is_terminal and demo:
-                await _live(console, instance, foot, stop, watching)
-            else:
-                await _plain(console, instance, foot, stop, watching, demo)
-            lost = watching.result() if watching.done() else None
-        finally:
-            watching.cancel()
-            await asyncio.gather(watching, return_exceptions=True)
-        if stop.is_set() or lost is None:
-            console.print("已全部停止 / all stopped")
-            return 0
-        if lost.name != "cti":
-            console.print(f"[red]{lost.name} 意外退出 / ended by itself ({lost.returncode})[/]")
-            console.print("\n".join(lost.log_tail), markup=False)
-            return 1
-        console.print(f"[yellow]服务退出 ({lost.returncode})，正在重启，通话不受影响[/]")
-        console.print("[yellow]the service died and starts again; calls go on[/]")
-        await instance.children["cti"].restart()
+            async with limit:
+                return await _people(console, instance, demo)
+        except TimeoutError:
+            if not limit.expired():
+                raise
+    return None
+
+
+async def _people(console: Console, instance: Instance, demo: bool) -> ChildExit:
+    """Show until a part is lost that all depends on: Asterisk or the ledger. A service or callers that died are
+    started again."""
+
+    def say(line: str) -> None:
+        console.print(line, style="yellow", markup=False, highlight=False, soft_wrap=True)
+
+    async with contextlib.AsyncExitStack() as stack:
+        kept = [instance.children["cti"]]
+        if demo:
+            kept.append(await stack.enter_async_context(calling(instance, "12345", 7.0, seed=1, tone=500)))
+            kept.append(await stack.enter_async_context(calling(instance, "110", 13.0, seed=2, tone=600)))
+            await stack.enter_async_context(DemoSeats(instance, leave=SOFTPHONE))
+        group = await stack.enter_async_context(asyncio.TaskGroup())
+        view_of = _live if console.is_terminal and demo else _plain
+        stack.callback(group.create_task(view_of(console, instance, _foot(instance), demo)).cancel)
+        return await Keeper(instance.supervisor, kept, say).run()
 
 
 def _foot(instance: Instance) -> list[str]:
@@ -115,26 +118,19 @@ async def _status(instance: Instance) -> Mapping[str, Any] | None:
     return await asyncio.to_thread(fetch)
 
 
-async def _pause(stop: asyncio.Event, watching: asyncio.Future[Any], seconds: float) -> bool:
-    waiter = asyncio.ensure_future(stop.wait())
-    await asyncio.wait({waiter, watching}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
-    waiter.cancel()
-    return not stop.is_set() and not watching.done()
-
-
-async def _live(console: Console, instance: Instance, foot: list[str], stop: asyncio.Event,
-                watching: asyncio.Future[Any]) -> None:
+async def _live(console: Console, instance: Instance, foot: list[str], demo: bool) -> None:
     with Live(view(None, foot), console=console, auto_refresh=False, screen=False) as live:
-        while await _pause(stop, watching, 0.5):
+        while True:
             live.update(view(await _status(instance), foot), refresh=True)
+            await asyncio.sleep(0.5)
 
 
-async def _plain(console: Console, instance: Instance, foot: list[str], stop: asyncio.Event,
-                 watching: asyncio.Future[Any], demo: bool) -> None:
+async def _plain(console: Console, instance: Instance, foot: list[str], demo: bool) -> None:
     for line in foot:
         console.print(line, highlight=False, soft_wrap=True)
     first = True
-    while await _pause(stop, watching, 1.0 if first else 5.0):
+    while True:
+        await asyncio.sleep(1.0 if first else 5.0)
         status = await _status(instance)
         done = sum(row["count"] for row in status["transfers"] if row["outcome"] == "answered") if status else 0
         if status and demo:

@@ -133,6 +133,11 @@ class CelFile:
                 rows.append(BadRow("torn row at the end of a rotated file", data))
             age, offset = age - 1, 0
 
+    def written_since(self, since_us: int) -> CelOffset:
+        """Where to begin for everything written since then: the start of the oldest file still written to."""
+        files = [stat for _, stat in self._files() if stat.st_mtime_ns // 1000 >= since_us]
+        return CelOffset(0, files[-1].st_ino if files else None)
+
     def _files(self) -> list[tuple[Path, os.stat_result]]:
         """What is there, youngest first."""
         found = []

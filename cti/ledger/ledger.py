@@ -157,6 +157,10 @@ class Ledger:
         """Keys of all facts written since `since_ms`."""
         return await self._query.recent_keys(since_ms)
 
+    async def top(self) -> FactId:
+        """Id of the newest entry in Redis; 0-0 for an empty ledger."""
+        return await self._stream.top()
+
     async def rebuild(self, since_ms: int = 0) -> int:
         """Make the index by call again from the stream. Return the number of entries walked."""
         return await self._query.rebuild(since_ms)
@@ -166,20 +170,23 @@ class Ledger:
     async def checkpoint(self, name: str, value: str) -> None:
         """Keep `value` (how far a reader has come, e.g. the CEL offset) on this disk and in Redis.
 
-        Append the facts first: then a crash in between only tells them twice. Raises SpoolError for the disk.
+        Append the facts first: then a crash in between only tells them twice. Raises SpoolError for the disk; Redis
+        then has the value all the same.
         """
         self._stamp = max(self._stamp + 1, self._now_ms())
         new = Checkpoint(self._stamp, value)
-        await self._spool.set_checkpoint(name, new)
-        if self._writer.link_up:
-            try:
-                await self._stream.set_checkpoints({name: str(new)})
-            except StreamAway as away:
-                self._writer.lose_link(str(away))
+        try:
+            await self._spool.set_checkpoint(name, new)
+        finally:
+            if self._writer.link_up:
+                try:
+                    await self._stream.set_checkpoints({name: str(new)})
+                except StreamAway as away:
+                    self._writer.lose_link(str(away))
 
     async def read_checkpoint(self, name: str) -> str | None:
-        """The newer of this disk's and Redis' value; the disk's while Redis is away. None: never set."""
-        newest = (await self._spool.checkpoints()).get(name)
+        """The newer of this disk's and Redis' value; the other's while one of them is away. None: neither has one."""
+        newest = (await self._local_checkpoints()).get(name)
         if self._writer.link_up:
             try:
                 remote = Checkpoint.parse((await self._stream.checkpoints()).get(name, ""))
@@ -188,6 +195,18 @@ class Ledger:
             else:
                 newest = max((c for c in (newest, remote) if c), key=lambda c: c.stamp, default=None)
         return newest.value if newest else None
+
+    async def checkpoint_ms(self, name: str) -> int | None:
+        """When this disk's value was kept (milliseconds since the epoch); None: never, or the disk is unusable."""
+        local = (await self._local_checkpoints()).get(name)
+        return local.stamp if local else None
+
+    async def _local_checkpoints(self) -> dict[str, Checkpoint]:
+        try:
+            return await self._spool.checkpoints()
+        except SpoolError as error:
+            _log.error("spool_unusable", reason=str(error), cure="disk full, or no rights? see paths.spool")
+            return {}
 
     async def _share_checkpoints(self) -> None:
         """Tell Redis what it missed. What it alone knows (a new machine), `read_checkpoint` finds."""

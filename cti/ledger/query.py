@@ -3,7 +3,8 @@
 Knows: that a fact stands in the stream or, while Redis was away, still in the spool, and may move from there
 to here while we read. Must not know: how facts are written.
 
-Every method raises StreamAway when Redis does not answer: half a history must not pass for a whole one.
+Every method raises StreamAway when Redis does not answer: half a history must not pass for a whole one. A spool that
+cannot be read is logged and left out: nothing more will be known while the disk is ill.
 """
 
 from __future__ import annotations
@@ -11,9 +12,13 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping
 from typing import TypeAlias
 
+import structlog
+
 from cti.core.facts import CorruptFact, Fact, FactId, decode
-from cti.ledger.spool import Spool
+from cti.ledger.spool import Spool, SpoolError
 from cti.ledger.stream import Entry, LedgerStream
+
+_log = structlog.get_logger(__name__)
 
 Told: TypeAlias = tuple[FactId, Fact | CorruptFact]
 
@@ -116,9 +121,12 @@ class Query:
     async def _spooled(self) -> list[Entry]:
         found: list[Entry] = []
         after = 0
-        while rows := await self._spool.head(PAGE, after):
-            found += [(row.id, row.fields) for row in rows]
-            after = rows[-1].pos
+        try:
+            while rows := await self._spool.head(PAGE, after):
+                found += [(row.id, row.fields) for row in rows]
+                after = rows[-1].pos
+        except SpoolError as error:  # what Redis has is worth telling; the disk's share is told when it is mended
+            _log.error("spool_unusable", reason=str(error))
         return found
 
 

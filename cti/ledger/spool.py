@@ -79,7 +79,7 @@ class Checkpoint:
     def parse(cls, text: str) -> Checkpoint | None:
         """Read what `str()` wrote; None for anything else, as if it had never been set."""
         stamp, _, value = text.partition(" ")
-        return cls(int(stamp), value) if stamp.isascii() and stamp.isdecimal() else None
+        return cls(int(stamp), value) if stamp.isascii() and stamp.isdecimal() and len(stamp) < 20 else None
 
 
 class Spool:
@@ -132,11 +132,17 @@ class Spool:
         """Keep `checkpoint` unless a newer one of that name is here."""
         await self._run(lambda db: self._set_checkpoint(db, name, checkpoint))
 
+    async def last(self) -> int:
+        """Position of the newest fact; 0 when there is none."""
+        return await self._run(lambda db: int(db.execute("SELECT coalesce(max(pos), 0) FROM fact").fetchone()[0]))
+
     async def checkpoints(self) -> dict[str, Checkpoint]:
+        """All of them; a damaged one counts as never set."""
         return await self._run(
             lambda db: {
                 name: Checkpoint(stamp, value)
                 for name, stamp, value in db.execute("SELECT name, stamp, value FROM checkpoint")
+                if isinstance(stamp, int) and isinstance(value, str)
             }
         )
 
@@ -176,6 +182,7 @@ class Spool:
         self._path.parent.mkdir(parents=True, exist_ok=True)
         os.close(os.open(self._path, os.O_CREAT | os.O_RDWR, 0o600))  # facts may hold phone numbers
         db = sqlite3.connect(self._path, timeout=0.2)
+        db.text_factory = _text  # a damaged text must not stop the rows around it
         try:
             db.executescript(_SCHEMA)
             verdict = db.execute("PRAGMA quick_check(1)").fetchone()[0]
@@ -235,7 +242,8 @@ class Spool:
                 break
             for pos, fact_id, body, crc in found:
                 after = pos
-                if crc == _crc(fact_id, body):
+                sound = isinstance(fact_id, str) and isinstance(body, bytes) and crc == _crc(fact_id, body)
+                if sound:
                     good.append(Spooled(pos, FactId.parse(fact_id), _FIELDS.decode(body)))
                 else:
                     self._set_aside(db, pos)
@@ -280,6 +288,10 @@ class Spool:
         if self._db is not None:
             self._db.close()
             self._db = None
+
+
+def _text(raw: bytes) -> str:
+    return raw.decode("utf-8", "replace")
 
 
 def _crc(fact_id: str, body: bytes) -> int:

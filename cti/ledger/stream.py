@@ -34,6 +34,7 @@ Fields: TypeAlias = Mapping[bytes, bytes]
 Entry: TypeAlias = tuple[FactId, Fields]
 
 _SITE = re.compile(r"[A-Za-z0-9_.-]+\Z")
+MOST = 500  # entries looked at in one round trip
 _REFUSED = "equal or smaller"  # XADD's error for an id that is not above the top; the text since Redis 5.0
 
 
@@ -163,6 +164,21 @@ class LedgerStream:
             members: Any = await self._redis.zrange(key, 0, -1)
             return sorted(FactId.parse(member) for member in members)
 
+    async def keys_of(self, refs: Sequence[bytes]) -> dict[bytes, frozenset[bytes]]:
+        """Keys of the facts the stream has of each call, by its index."""
+        async with self._within():
+            pipe = self._redis.pipeline(transaction=False)
+            for ref in refs:
+                pipe.zrange(self._call_key(ref), 0, -1)
+            ids: list[Any] = [[FactId.parse(one) for one in members] for members in await pipe.execute()]
+        flat = [fact_id for of_call in ids for fact_id in of_call]
+        keys: dict[FactId, bytes] = {}
+        for start in range(0, len(flat), MOST):
+            page = flat[start : start + MOST]
+            found = await self.at(page)
+            keys.update({i: fields.get(b"key", b"") for i, fields in zip(page, found, strict=True) if fields})
+        return {ref: frozenset(keys[i] for i in of if i in keys) for ref, of in zip(refs, ids, strict=True)}
+
     async def _at(self, ids: Sequence[FactId]) -> list[Fields | None]:
         pipe = self._redis.pipeline(transaction=False)
         for fact_id in ids:
@@ -179,7 +195,7 @@ class LedgerStream:
     async def checkpoints(self) -> dict[str, str]:
         async with self._within():
             pairs: Any = await self._redis.hgetall(self._checkpoint)
-            return {name.decode(): value.decode() for name, value in pairs.items()}
+            return {_text(name): _text(value) for name, value in pairs.items()}
 
     async def close(self) -> None:
         with contextlib.suppress(RedisError, OSError):  # a connection that is dead already is closed enough
@@ -200,6 +216,10 @@ class LedgerStream:
             # redis-py puts the whole command before what Redis said; it holds a caller's data, which no log may.
             said = str(error).rpartition(" caused error: ")[2][:200]
             raise StreamAway(f"{type(error).__name__}: {said}") from error
+
+
+def _text(raw: bytes) -> str:
+    return raw.decode("utf-8", "replace")
 
 
 def _entries(answer: Any) -> list[Entry]:

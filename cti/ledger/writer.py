@@ -11,7 +11,9 @@ keeps the order.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -26,6 +28,7 @@ from cti.ledger.stream import Entry, Fields, LedgerStream, StreamAway
 
 _log = structlog.get_logger(__name__)
 
+CALLS = 5_000  # calls of which the drain keeps in mind what the stream has
 BATCH = 256  # facts in one MULTI/EXEC: some 5 ms, well inside the append's time-out
 
 
@@ -74,6 +77,8 @@ class Writer:
         self._orders: list[_Order] = []
         self._opened = False
         self._learned = False
+        self._unsure_to = 0  # rows of the spool up to here were told before we knew what the stream has
+        self._there: OrderedDict[bytes, frozenset[bytes]] = OrderedDict()
         self.link_up = False
         self.lost = self.duplicates = self.conflicts = 0
 
@@ -181,6 +186,8 @@ class Writer:
             async for page in query.newest_keys(self._most_remembered, since_ms):
                 for key, fact_id in page.items():
                     self._remembered.add_older(key, fact_id)
+            with contextlib.suppress(SpoolError):  # then there is nothing to drain either
+                self._unsure_to = await self._spool.last()
             self._learned = True
         self.link_up = True
         self._meter.link(True)
@@ -240,13 +247,29 @@ class Writer:
         return [row for row, found in zip(rows, there, strict=True) if found and found.get(b"key") == row.key]
 
     async def _told_before(self, rows: Sequence[Spooled]) -> list[Spooled]:
-        """Those the stream has under an earlier id: spooled before we knew what an earlier life wrote."""
+        """Those the stream has under an earlier id: spooled before we knew what an earlier life wrote.
+
+        What we recall of the stream is bounded, a day read again from Asterisk's file is not: so for rows of that
+        time the stream is asked, call by call.
+        """
         known = [(row, self._remembered.get(row.key)) for row in rows]
         doubtful = [(row, fact_id) for row, fact_id in known if fact_id is not None and fact_id < row.id]
-        if not doubtful:
-            return []
-        there = await self._stream.at([fact_id for _, fact_id in doubtful])
-        return [row for (row, _), at in zip(doubtful, there, strict=True) if at and at.get(b"key") == row.key]
+        there = await self._stream.at([fact_id for _, fact_id in doubtful]) if doubtful else []
+        told = {row.pos: row for (row, _), at in zip(doubtful, there, strict=True) if at and at.get(b"key") == row.key}
+        unsure = [row for row in rows if row.pos <= self._unsure_to and row.pos not in told]
+        if unsure:
+            await self._look_up({row.fields.get(b"ref", b"") for row in unsure} - {b""})
+            told |= {row.pos: row for row in unsure if row.key in self._there.get(row.fields.get(b"ref", b""), ())}
+        return list(told.values())
+
+    async def _look_up(self, refs: set[bytes]) -> None:
+        """Keep in mind what the stream has of these calls."""
+        if new := sorted(refs - self._there.keys()):
+            self._there.update(await self._stream.keys_of(new))
+        for ref in refs:
+            self._there.move_to_end(ref)
+        while len(self._there) > max(CALLS, len(refs)):
+            self._there.popitem(last=False)
 
     async def _displace(self, rows: Sequence[Spooled], top: FactId) -> None:
         """Give `rows` places above `top`: somebody else took theirs, or wrote behind them."""

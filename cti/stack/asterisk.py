@@ -6,8 +6,10 @@ Knows: what Asterisk needs on disk and when it is ready. Must not know: what the
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import os
+import stat
 import tempfile
 from pathlib import Path
 
@@ -33,6 +35,24 @@ def run_folder(state: Path) -> Path:
     return folder
 
 
+def make_run_folder(place: Place) -> None:
+    """Raises PermissionError where the folder is not ours alone: in a shared temporary directory anybody could have
+    made it first, and would own the switch's control socket."""
+    place.run.mkdir(mode=0o700, parents=True, exist_ok=True)
+    found = place.run.lstat()
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o022:
+        raise PermissionError(f"{place.run} 不是本用户专有，请删除 / is not this user's alone: remove it")
+
+
+def tidy_run_folder(place: Place) -> None:
+    """What a killed Asterisk leaves there; a temporary folder goes altogether."""
+    for leftover in ("asterisk.ctl", "asterisk.pid"):
+        (place.run / leftover).unlink(missing_ok=True)
+    if place.run.parent != place.state and place.run.is_dir() and place.run.lstat().st_uid == os.getuid():
+        with contextlib.suppress(OSError):  # Not empty: somebody put a file there, it is theirs to remove.
+            place.run.rmdir()
+
+
 def modules_of(root: RuntimeRoot) -> Path:
     """Asterisk's module folder inside the runtime root."""
     found = next(iter(sorted(root.path.glob("usr/lib/*/asterisk/modules"))), None)
@@ -44,7 +64,6 @@ def write_configuration(templates: Path, directory: Directory, place: Place, ins
     """Fill the state folder: configuration (secrets inside, so readable by the owner alone), prompts, empty folders."""
     for name in FOLDERS:
         (place.state / name).mkdir(parents=True, exist_ok=True)
-    place.run.mkdir(mode=0o700, parents=True, exist_ok=True)
     ensure_sounds(place.state / "sounds", root)
     place.etc.chmod(0o700)
     for name, text in render(templates, directory, place, instance_key).items():

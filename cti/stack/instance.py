@@ -8,11 +8,13 @@ on it.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import secrets
 import sys
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
@@ -20,9 +22,17 @@ from typing import Self
 
 from cti.directory import Directory, Trunk
 from cti.stack import netports
-from cti.stack.asterisk import asterisk_child, modules_of, run_folder, write_configuration
+from cti.stack.asterisk import (
+    asterisk_child,
+    make_run_folder,
+    modules_of,
+    run_folder,
+    tidy_run_folder,
+    write_configuration,
+)
 from cti.stack.render import Place
 from cti.stack.root import RuntimeRoot
+from cti.stack.statelock import StateLock
 from cti.stack.supervise import Child, Supervisor
 from cti.stack.valkey import valkey_child
 
@@ -52,8 +62,15 @@ class PortsTaken(Exception):
 def free_ports() -> Ports:
     """Ports nobody has now, claimed against other instances."""
     rtp = netports.free_udp_range(RTP_PORTS)
-    ami, agi, http, redis = (netports.free_tcp_port() for _ in range(4))
-    return Ports(ami, agi, http, redis, netports.free_udp_port(), rtp.start, rtp.stop - 1)
+    claimed = [*rtp]
+    try:
+        for claim in (*[netports.free_tcp_port] * 4, netports.free_udp_port):
+            claimed.append(claim())
+    except OSError:
+        netports.release(*claimed)
+        raise
+    ami, agi, http, redis, sip = claimed[-5:]
+    return Ports(ami, agi, http, redis, sip, rtp.start, rtp.stop - 1)
 
 
 def check_ports(ports: Ports) -> None:
@@ -65,7 +82,11 @@ def check_ports(ports: Ports) -> None:
 
 
 class Instance:
-    """``async with Instance(...)``: everything runs inside, nothing is left behind outside."""
+    """``async with Instance(...)``: everything runs inside, nothing is left behind outside, nor by a start that fails.
+
+    Entering raises `StateTaken`, `PortsTaken`, `ChildFailed`, `RootFailed`, and OSError for a folder that cannot be
+    used. Ports are claimed from the making on; they go back when the block is left or could not be entered.
+    """
 
     def __init__(self, root: RuntimeRoot, state: Path, directory: Directory, config: Path, templates: Path, *,
                  site: str = "530100", ports: Ports | None = None, service: bool = True) -> None:
@@ -76,25 +97,35 @@ class Instance:
         self.with_service = service
         self.supervisor = Supervisor()
         self.children: dict[str, Child] = {}
+        self._undo = contextlib.AsyncExitStack()
 
     async def __aenter__(self) -> Self:
-        check_ports(self.ports)
-        self.state.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self.state.chmod(0o700)  # callers' numbers and secrets are in it
-        self._lay_out()
-        await asyncio.to_thread(
-            write_configuration, self.templates, self.directory, self.place, self.key, self.root)
-        await self.supervisor.__aenter__()
-        try:
+        async with contextlib.AsyncExitStack() as undo:
+            undo.callback(netports.release, *self.ports_claimed())
+            self.state.mkdir(mode=0o700, parents=True, exist_ok=True)
+            undo.enter_context(StateLock(self.state))
+            self.state.chmod(0o700)  # callers' numbers and secrets are in it
+            check_ports(self.ports)
+            undo.callback((self.state / "instance.json").unlink, missing_ok=True)
+            (self.state / "instance.json").unlink(missing_ok=True)  # of one that was killed: it is not us
+            self._lay_out()
+            make_run_folder(self.place)
+            undo.callback(tidy_run_folder, self.place)
+            await self._write()
+            await undo.enter_async_context(self.supervisor)
             await self._start("valkey", valkey_child(self.root, self.state / "valkey", self.ports.redis))
             await self._start("asterisk", asterisk_child(self.root, self.place))
             if self.with_service:
                 await self.start_service()
             (self.state / "instance.json").write_text(json.dumps(self.facts(), indent=1), encoding="utf-8")
-        except BaseException:
-            await self.supervisor.__aexit__(*sys.exc_info())
-            raise
+            self._undo = undo.pop_all()
         return self
+
+    async def _write(self) -> None:
+        loop = asyncio.get_running_loop()
+        with ThreadPoolExecutor(1) as pool:  # Cancelled, it is waited for: nothing may write while we undo.
+            await loop.run_in_executor(
+                pool, write_configuration, self.templates, self.directory, self.place, self.key, self.root)  # fmt: skip
 
     @classmethod
     def attached(cls, root: RuntimeRoot, state: Path, directory: Directory, templates: Path) -> Instance:
@@ -119,11 +150,7 @@ class Instance:
 
     async def __aexit__(self, kind: type[BaseException] | None, value: BaseException | None,
                         trace: TracebackType | None) -> None:
-        await self.supervisor.__aexit__(kind, value, trace)
-        (self.state / "instance.json").unlink(missing_ok=True)
-        for leftover in ("asterisk.ctl", "asterisk.pid"):
-            (self.place.run / leftover).unlink(missing_ok=True)
-        netports.release(*self.ports_claimed())
+        await self._undo.__aexit__(kind, value, trace)
 
     def ports_claimed(self) -> tuple[int, ...]:
         """Every port number this instance holds a claim on."""

@@ -31,6 +31,7 @@ from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as Bar
 
 from cti.stack.mmdebstrap import Progress, RootFailed, ensure_installed, remove, unpack
+from cti.stack.stopping import sigterm_as_interrupt
 
 __all__ = ["Progress", "RootFailed", "RuntimeRoot", "ensure_root", "ensure_root_with_bar", "open_root"]
 
@@ -174,7 +175,8 @@ def main(arguments: list[str] | None = None) -> int:
     console = Console(stderr=True)
     try:
         if (root := open_root(options.dest.absolute() / "root")) is None:
-            root = ensure_root_with_bar(options.dest, console)
+            with sigterm_as_interrupt():
+                root = ensure_root_with_bar(options.dest, console)
     except RootFailed as failure:
         console.print(f"✗ {failure}", style="red", markup=False, highlight=False)
         return 1

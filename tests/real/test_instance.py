@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import shutil
 import sys
+import tempfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,8 +18,12 @@ from cti.dialtest.play import play
 from cti.dialtest.stack import Stage
 from cti.directory import Directory
 from cti.share import folder
-from cti.stack.instance import Instance, PortsTaken, free_ports
-from cti.stack.root import RuntimeRoot
+from cti.stack import netports
+from cti.stack.asterisk import run_folder
+from cti.stack.instance import Instance, Ports, PortsTaken, free_ports
+from cti.stack.root import RootFailed, RuntimeRoot
+from cti.stack.statelock import StateTaken
+from cti.stack.supervise import ChildFailed
 
 pytestmark = pytest.mark.real
 
@@ -67,6 +73,124 @@ async def test_a_taken_port_is_named_with_its_owner(
             ):
                 pass
         assert f"pid {os.getpid()}" in str(told.value)
+
+
+async def test_a_second_instance_in_the_folder_is_refused_and_harms_nothing(
+    instance: Instance, runtime_root: RuntimeRoot, directory: Directory
+) -> None:
+    pids = {child.pid for child in instance.children.values()}
+    facts = (instance.state / "instance.json").read_bytes()
+    second = Instance(runtime_root, instance.state, directory, instance.config, instance.templates)
+    with pytest.raises(StateTaken, match=f"pid {os.getpid()}"):
+        async with second:
+            pass
+    assert (instance.state / "instance.json").read_bytes() == facts
+    assert all(map(lives, pids)) and await instance._healthy()
+    assert unclaimed(second.ports) and not unclaimed(instance.ports)
+
+
+def unclaimed(ports: Ports) -> bool:
+    """None of them is claimed; each claim taken to see that is given back."""
+    wanted = [ports.ami, ports.agi, ports.http, ports.redis, ports.sip, ports.rtp_first, ports.rtp_last]
+    got = [port for port in wanted if netports._claims.take(port)]
+    netports.release(*got)
+    return got == wanted
+
+
+def clean(state: Path) -> bool:
+    """Nothing of a running instance is in the folder."""
+    left = [p for p in state.rglob("*") if p.is_socket() or p.suffix == ".pid" or p.name == "instance.json"]
+    return left == [] and (state / ".lock").read_text() == ""
+
+
+@pytest.mark.parametrize("fails", ["ports", "layout", "asterisk", "service", "cancelled"])
+async def test_a_start_that_fails_leaves_nothing(
+    runtime_root: RuntimeRoot, directory: Directory, tmp_path: Path, fails: str
+) -> None:
+    state = tmp_path / ("s" * 90)  # too long for a socket's path: the run folder is a temporary one
+    plan = folder("dialplan")
+    expected: dict[str, type[BaseException]] = {
+        "ports": PortsTaken, "layout": RootFailed, "asterisk": ChildFailed, "service": ChildFailed,
+        "cancelled": asyncio.CancelledError}  # fmt: skip
+    root, config, before = runtime_root, folder("config"), set(run_folders())
+    if fails == "layout":
+        root = RuntimeRoot(tmp_path / "empty", {}, "given")
+    if fails == "asterisk":
+        plan = tmp_path / "plan"
+        shutil.copytree(folder("dialplan"), plan)
+        (plan / "asterisk.conf.j2").write_text("[directories]\nastetcdir => /nowhere\n")
+    if fails == "service":
+        config = tmp_path / "no-config"
+        config.mkdir()
+        (config / "site.yaml").write_text("site: nonsense\n")
+    made = Instance(root, state, directory, config, plan)
+    ports = made.ports
+    started: list[int] = []
+
+    async def begin() -> None:
+        async with made:
+            pytest.fail("it started")
+
+    async def cancel_after_valkey(task: asyncio.Task[None]) -> None:
+        async with asyncio.timeout(20):
+            while "valkey" not in made.children:  # noqa: ASYNC110 (what is waited for has no event)
+                await asyncio.sleep(0.01)
+        task.cancel()
+
+    if fails == "ports":
+        holder = await asyncio.start_server(lambda r, w: w.close(), "127.0.0.1", ports.agi)
+    else:
+        holder = None
+    try:
+        with pytest.raises(expected[fails]):
+            if fails == "cancelled":
+                async with asyncio.TaskGroup() as group:
+                    task = group.create_task(begin())
+                    group.create_task(cancel_after_valkey(task))
+                await task
+            else:
+                await begin()
+    finally:
+        if holder is not None:
+            holder.close()
+    started = [child.pid for child in made.supervisor.children]
+    assert not any(map(lives, started)) and bool(started) is (fails not in ("ports", "layout"))
+    assert unclaimed(ports) and clean(state)
+    assert set(run_folders()) == before
+
+
+def run_folders() -> list[Path]:
+    return list(Path(tempfile.gettempdir()).glob(f"hotline-cti-{os.getuid()}-*"))
+
+
+async def test_the_run_folder_of_a_long_path_is_private_and_goes_with_the_instance(
+    runtime_root: RuntimeRoot, directory: Directory, tmp_path: Path
+) -> None:
+    state, before = tmp_path / ("s" * 90), set(run_folders())
+    config, plan = folder("config"), folder("dialplan")
+    async with Instance(runtime_root, state, directory, config, plan, service=False) as made:
+        (place,) = set(run_folders()) - before
+        assert place == made.place.run and (place / "asterisk.ctl").is_socket()
+        assert place.stat().st_mode & 0o777 == 0o700
+        made.children["asterisk"].kill()  # so that it cannot tidy up itself
+    assert set(run_folders()) == before and clean(state)
+
+
+async def test_a_run_folder_somebody_else_could_write_to_is_refused(
+    runtime_root: RuntimeRoot, directory: Directory, tmp_path: Path
+) -> None:
+    state = tmp_path / ("s" * 90)
+    made = Instance(runtime_root, state, directory, folder("config"), folder("dialplan"), service=False)
+    place = run_folder(state.resolve() / "asterisk")
+    place.mkdir(mode=0o777)
+    place.chmod(0o777)
+    try:
+        with pytest.raises(PermissionError, match=place.name):
+            async with made:
+                pass
+        assert place.is_dir()
+    finally:
+        place.rmdir()
 
 
 async def test_status_trace_replay_and_metrics_tell_one_story(instance: Instance) -> None:
