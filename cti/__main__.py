@@ -8,6 +8,7 @@ from cti.cli.check import check
 from cti.cli.dialtest import dialtest
 from cti.cli.look import replay, status, trace
 from cti.cli.run import run, up
+from cti.cli.token import token
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -20,12 +21,13 @@ def main() -> None:
     cti up                        起一套完整系统 / Valkey, Asterisk and the service, embedded
     cti run                       只起服务 / the service alone, against your Asterisk
     cti status                    现在如何 / how things stand
+    cti token --seat 1001         接口令牌 / a token for the API
     cti trace REF                 一通电话的经过 / one call as a ladder
     cti dialtest onekey-12345-110 拨测 / real calls with test phones
     """
 
 
-for command in (check, run, up, status, trace, replay, dialtest):
+for command in (check, run, up, status, trace, replay, dialtest, token):
     main.add_command(command)
 
 if __name__ == "__main__":

@@ -35,7 +35,9 @@ from cti.metrics import Metrics
 from cti.routes import routes, routes_for
 from cti.runtime import Runtime
 from cti.settings import Settings
+from cti.web.auth import Tokens
 from cti.web.server import WebServer
+from cti.web.transfers import TransfersApi
 from ivr.entry import make_entry
 from ivr.server import AgiLimits, FastAgiServer
 
@@ -84,7 +86,7 @@ class Service:
                       connect_timeout=settings.timers.connect, backoff_max=settings.timers.reconnect_max),
             wanted=WANTED, on_event=self._on_message, on_up=self._on_up, on_down=self._on_down,
             meter=ami_meter)  # fmt: skip
-        self.switch = AmiSwitch(self.ami, lambda division: routes_for(directory, division), ami_meter)
+        self.switch = AmiSwitch(self.ami, lambda division: routes_for(directory, division), ami_meter, now_us)
         self.runtime = Runtime(self.ledger, self.switch, self.metrics, now_us, lambda: self.intake.heard_until)
         self.catchup = CatchUp(
             settings.cel.path, self._tell_row, self._bad_row,
@@ -97,7 +99,8 @@ class Service:
             settings.agi.host, settings.agi.port,
             {"entry": make_entry(lambda: book, lambda: dt.datetime.now(SHANGHAI).date())},
             limits=AgiLimits(sessions=settings.agi.max_sessions), meter=AgiMeter(self.metrics))  # fmt: skip
-        self.web = WebServer(settings.http.host, settings.http.port, self.metrics.registry, self.links, self.status)
+        self.web = WebServer(settings.http.host, settings.http.port, self.metrics.registry, self.links, self.status,
+                             self._api())
         self.started_at = now_us()
         self.devices: dict[str, str] = {}
 
@@ -117,6 +120,9 @@ class Service:
             if not adopted:
                 group.create_task(self._merge())
             log.info("service_started", site=self.settings.site.code, calls=len(self.runtime.site.calls))
+
+    def _api(self) -> TransfersApi:
+        return TransfersApi(self.runtime, Tokens(self.settings.http.read_secret()), self.directory, now_us)
 
     async def close(self) -> None:
         """After `run`: what was begun is finished, files and links are closed."""

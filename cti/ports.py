@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
+from cti.core import events as e
 from cti.core.commands import Command
 from cti.core.facts import Fact
 
@@ -19,9 +20,9 @@ class Ledger(Protocol):
 class Switch(Protocol):
     """Asterisk, as far as the core's commands need it."""
 
-    async def carry_out(self, command: Command) -> None:
+    async def carry_out(self, command: Command) -> e.Event | None:
         """Do one command. Raises nothing for a refusal (it is counted); the dialplan's next step tells what
-        happened."""
+        happened. Where there can be no such step because nothing was sent, the event that says so."""
 
 
 class Meter(Protocol):

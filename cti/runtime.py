@@ -15,6 +15,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterable, Callable
 from dataclasses import dataclass
+from typing import TypeVar, cast
 
 import structlog
 
@@ -27,6 +28,8 @@ from cti.memory import GRACE_US, Memory, fact_of
 from cti.ports import Ledger, Meter, Switch
 
 __all__ = ["GRACE_US", "Runtime"]
+
+T = TypeVar("T")
 
 log = structlog.get_logger(__name__)
 
@@ -46,6 +49,15 @@ class Heard:
     key: str
 
 
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A request on its way to the core: ``decide`` sees the site at its turn. ``answer`` is set once its event, if it
+    made one, is on record."""
+
+    decide: Callable[[Site], object]
+    answer: asyncio.Future[object]
+
+
 class Runtime:
     """Owns the site's state. `hear` from anywhere on the loop; `run` until cancelled.
 
@@ -57,12 +69,14 @@ class Runtime:
                  heard_until: Callable[[], int | None]) -> None:  # fmt: skip
         self._ledger, self._switch, self._meter = ledger, switch, meter
         self._now, self._heard_until = now_us, heard_until
-        self._inbox: asyncio.Queue[Heard] = asyncio.Queue()
+        self._inbox: asyncio.Queue[Heard | Asked] = asyncio.Queue()
         self._outbox: asyncio.Queue[Command] = asyncio.Queue()
         self._heard = self._done = 0
         self._turns = asyncio.Lock()
         self._meanwhile: list[Fact] | None = None
         self.memory = Memory()
+        self.listeners: list[Callable[[Fact], None]] = []
+        """told every fact once it is on record, in order; quick, raise nothing"""
 
     @property
     def site(self) -> Site:
@@ -73,6 +87,18 @@ class Runtime:
         """Put an event in the inbox; a key heard before is dropped there."""
         self._heard += 1
         self._inbox.put_nowait(Heard(event, source, key))
+
+    async def ask(self, decide: Callable[[Site], T]) -> T:
+        """Decide on a request in its turn among the steps. An event is stepped, recorded, then acted on; any other
+        value only answers. Returns what ``decide`` returned, after the record."""
+        answer: asyncio.Future[object] = asyncio.get_running_loop().create_future()
+        self._heard += 1
+        self._inbox.put_nowait(Asked(decide, answer))
+        return cast(T, await answer)
+
+    def act(self, command: Command) -> None:
+        """Have a command carried out that changes no state by itself: Asterisk's steps will tell what came of it."""
+        self._outbox.put_nowait(command)
 
     @property
     def backlog(self) -> int:
@@ -113,7 +139,7 @@ class Runtime:
             while True:
                 await self._turn(await self._next())
 
-    async def _next(self) -> list[Heard]:
+    async def _next(self) -> list[Heard | Asked]:
         due = calls.next_deadline(self.site)
         wait = IDLE_S if due is None else min(IDLE_S, max(SOON_S, (due + GRACE_US - self._now()) / 1e6))
         try:
@@ -125,12 +151,19 @@ class Runtime:
             batch.append(self._inbox.get_nowait())
         return batch
 
-    async def _turn(self, batch: list[Heard]) -> None:
+    async def _turn(self, batch: list[Heard | Asked]) -> None:
         async with self._turns:
             memory, now = self.memory, self._now()
             facts: list[Fact] = []
             wanted: list[Command] = []
+            asked: list[tuple[Asked, object]] = []
             for heard in batch:
+                if isinstance(heard, Asked):
+                    decided = heard.decide(memory.site)
+                    asked.append((heard, decided))
+                    if not isinstance(decided, e.Event):
+                        continue
+                    heard = Heard(decided, "service", f"asked/{getattr(decided, 'transfer', decided.ref)}")
                 if not memory.first_time(heard.key):
                     continue
                 event = heard.event
@@ -146,6 +179,9 @@ class Runtime:
                     self._meanwhile += facts
             self._count(memory, facts)
             self._done += len(batch)
+            for one, decided in asked:
+                if not one.answer.cancelled():
+                    one.answer.set_result(decided)
         for command in wanted:
             self._outbox.put_nowait(command)
 
@@ -168,6 +204,8 @@ class Runtime:
         for fact in facts:
             memory.tally(fact)
             self._meter.saw(fact)
+            for listener in self.listeners:
+                listener(fact)
             if fact.kind == "Anomaly":
                 log.warning("step_not_expected", ref=fact.ref, step=fact.data.get("event"),
                             **{k: v for k, v in fact.data.items() if k != "event"})  # fmt: skip
@@ -177,4 +215,6 @@ class Runtime:
             command = await self._outbox.get()
             call = self.site.calls.get(command.ref)
             if call is not None and call.phase is not Phase.ENDED:  # rows caught up may be of calls long over
-                await self._switch.carry_out(command)
+                said = await self._switch.carry_out(command)
+                if said is not None:
+                    self.hear(said, "service", f"said/{type(said).__name__}/{getattr(said, 'transfer', said.ref)}")

@@ -10,7 +10,7 @@ import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, ClassVar, Final, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, EnvSettingsSource, SettingsConfigDict, SettingsError
@@ -56,17 +56,16 @@ class SiteSettings(_Section):
     name: Name = Name(zh="昆明市联动站点", en="Kunming linkage site")
 
 
-class AmiSettings(_Section):
-    """Asterisk's manager interface. Without `secret` or `secret_file` the embedded Asterisk's own is used."""
+class _WithSecret(_Section):
+    """A secret given here, or in a file of its own."""
 
-    host: Host = "127.0.0.1"
-    port: Port = 5038
-    username: Annotated[str, AfterValidator(_username)] = "cti"
+    NAME: ClassVar[str] = ""
+    SHORTEST: ClassVar[int] = 1
     secret: SecretStr | None = None
     secret_file: Path | None = None
 
     @model_validator(mode="after")
-    def _one_secret(self) -> AmiSettings:
+    def _one_secret(self) -> Self:
         if self.secret is not None and self.secret_file is not None:
             raise refuse(
                 "secret_twice", "secret 与 secret_file 只能写一个 / give secret or secret_file, not both"
@@ -80,7 +79,7 @@ class AmiSettings(_Section):
         the AMI header (CR, LF, NUL smuggle actions).
         """
         if self.secret is not None:
-            value, origin = self.secret.get_secret_value(), "ami.secret"
+            value, origin = self.secret.get_secret_value(), f"{self.NAME}.secret"
         elif self.secret_file is not None:
             origin = str(self.secret_file)
             try:
@@ -93,7 +92,7 @@ class AmiSettings(_Section):
                         Problem(
                             origin,
                             0,
-                            "ami.secret_file",
+                            f"{self.NAME}.secret_file",
                             f"无法读取 / cannot read: {reason}",
                             "检查路径和权限 / check path and permissions",
                         ),
@@ -101,19 +100,28 @@ class AmiSettings(_Section):
                 ) from None
         else:
             return None
-        if not value or len(value) > 256 or not value.isprintable():
+        if not self.SHORTEST <= len(value) <= 256 or not value.isprintable():
             raise ConfigError(
                 (
                     Problem(
                         origin,
                         0,
-                        "ami.secret",
-                        "口令须为 1–256 个可见字符 / a secret is 1–256 printable characters",
+                        f"{self.NAME}.secret",
+                        f"口令须为 {self.SHORTEST}–256 个可见字符 / "
+                        f"a secret is {self.SHORTEST}–256 printable characters",
                     ),
                 )
             )
         return value
 
+
+class AmiSettings(_WithSecret):
+    """Asterisk's manager interface. Without `secret` or `secret_file` the embedded Asterisk's own is used."""
+
+    NAME: ClassVar[str] = "ami"
+    host: Host = "127.0.0.1"
+    port: Port = 5038
+    username: Annotated[str, AfterValidator(_username)] = "cti"
 
 class RedisSettings(_Section):
     """Where the ledger lives. May hold a password: never logged."""
@@ -129,9 +137,11 @@ class AgiSettings(_Section):
     max_sessions: Annotated[int, Field(ge=1, le=10_000)] = 500
 
 
-class HttpSettings(_Section):
-    """Where console and interface listen."""
+class HttpSettings(_WithSecret):
+    """Where console and interface listen. `secret` signs the tokens (`cti token`); without it none is valid."""
 
+    NAME: ClassVar[str] = "http"
+    SHORTEST: ClassVar[int] = 16
     host: Host = "127.0.0.1"
     port: Port = 8080
 

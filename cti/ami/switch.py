@@ -11,10 +11,12 @@ from typing import Protocol
 
 import structlog
 
-from cti.ami.actions import AmiError
+from cti.ami.actions import AmiError, AmiLost, AmiTimeout
 from cti.ami.client import AmiClient
 from cti.ami.wire import AmiBadValue
 from cti.core import commands as c
+from cti.core import events as e
+from cti.core.asking import note
 from cti.core.ids import channel_of
 
 log = structlog.get_logger(__name__)
@@ -30,20 +32,49 @@ class SwitchMeter(Protocol):
 class AmiSwitch:
     """Carries commands out over one AMI link. ``routes`` gives every platform's route text for a division."""
 
-    def __init__(self, ami: AmiClient, routes: Callable[[str], Mapping[str, str]], meter: SwitchMeter) -> None:
-        self._ami, self._routes, self._meter = ami, routes, meter
+    def __init__(self, ami: AmiClient, routes: Callable[[str], Mapping[str, str]], meter: SwitchMeter,
+                 now_us: Callable[[], int]) -> None:  # fmt: skip
+        self._ami, self._routes, self._meter, self._now = ami, routes, meter, now_us
 
-    async def carry_out(self, command: c.Command) -> None:
-        """One command. A failure is counted and logged; the dialplan stays the owner of the caller."""
+    async def carry_out(self, command: c.Command) -> e.Event | None:
+        """One command. A failure is counted and logged; the dialplan stays the owner of the caller. A knock that surely
+        never reached Asterisk is refused; one that may have (`AmiLost.sent`, a time-out) is told by the door's own
+        steps, live or from Asterisk's file, or by their absence (`REQUEST_US`)."""
         name = type(command).__name__
         try:
-            if isinstance(command, c.LayRoute):
-                await self._lay(command)
+            match command:
+                case c.LayRoute():
+                    await self._lay(command)
+                case c.KnockDoor():
+                    await self._knock(command)
+                case c.TakeBack() | c.Release():
+                    await self._ask(command)
         except (AmiError, AmiBadValue) as why:
             self._meter.command(name, type(why).__name__)
             log.info("command_failed", command=name, ref=command.ref, why=str(why))
+            maybe_sent = isinstance(why, AmiTimeout) or (isinstance(why, AmiLost) and why.sent)
+            if isinstance(command, c.KnockDoor) and not maybe_sent:
+                return e.TransferRefused(command.ref, self._now(), command.transfer, command.seat, "switch-away")
         else:
             self._meter.command(name, "ok")
+        return None
+
+    async def _knock(self, knock: c.KnockDoor) -> None:
+        """The one action of a transfer: what the seat's key does ([knock] in key.conf)."""
+        values = {"XFID": knock.transfer, "XFSEAT": knock.seat, "XFTO": knock.to, "XFONLY": knock.only,
+                  "XFDANGER": "1" if knock.danger else "", "XFNOTE": note(knock.summary), "XFMODE": "swap",
+                  "XFKEY": "api"}  # fmt: skip
+        await self._originate(knock.ref, f"Local/{knock.transfer}@door/n", "join", 120, values)
+
+    async def _ask(self, command: c.TakeBack | c.Release) -> None:
+        context = "ask-cancel" if isinstance(command, c.TakeBack) else "ask-release"
+        await self._originate(command.ref, f"Local/{command.ref}@{context}/n", "join", 5, {"XFID": command.transfer})
+
+    async def _originate(self, ref: str, channel: str, context: str, seconds: int, values: Mapping[str, str]) -> None:
+        variables = [f"{name}={value}" for name, value in {"__CALLREF": ref, **values}.items() if value]
+        await self._ami.action("Originate", {
+            "Channel": channel, "Context": context, "Exten": ref, "Priority": "1", "Timeout": str(seconds * 1000),
+            "Async": "true", "Variable": variables})  # fmt: skip
 
     async def _lay(self, command: c.LayRoute) -> None:
         for platform, text in self._routes(command.division).items():

@@ -14,7 +14,7 @@ from dataclasses import replace
 
 from cti.core import events as e
 from cti.core import transfer as machine
-from cti.core.commands import Command, LayRoute, Record
+from cti.core.commands import Command, KnockDoor, LayRoute, Record
 from cti.core.model import Call, Outcome, Phase, Site, Transfer, TransferState
 
 Step = tuple[Call, list[Command]]
@@ -103,6 +103,7 @@ def _taken(call: Call, seat: str, platform: str, at: int) -> Call:
         phase=Phase.TALKING,
         seat=seat,
         platform=platform,
+        platforms=call.platforms if platform in call.platforms else (*call.platforms, platform),
         answered_at=call.answered_at or at,
         takers=call.takers if seat in call.takers else (*call.takers, seat),
     )
@@ -160,6 +161,9 @@ def _transfer_event(call: Call, event: e.Event) -> Step:
     if changed is None or changed is known:
         return call, commands
     call, more = _put(call, known, changed)
+    if isinstance(event, e.TransferRequested) and known is None:
+        more.append(KnockDoor(call.ref, event.transfer, event.to, event.seat, bool(event.danger), event.summary,
+                              event.only))  # fmt: skip
     return call, commands + more
 
 
@@ -208,7 +212,9 @@ def _put(call: Call, before: Transfer | None, after: Transfer) -> Step:
         call = replace(call, phase=Phase.WAITING)
     joined = after.state is TransferState.JOINED and (before is None or before.state is not TransferState.JOINED)
     if joined and call.phase is not Phase.ENDED:
-        call = _taken(call, after.target_seat, after.to, after.joined_at)
+        call = _taken(replace(call, had=(call.takers, call.platforms)), after.target_seat, after.to, after.joined_at)
+    if after.outcome is Outcome.RETURNED and before is not None and before.state is TransferState.JOINED:
+        call = replace(call, takers=call.had[0], platforms=call.had[1])
     if after.state is TransferState.ENDED and (before is None or before.state is not TransferState.ENDED):
         commands.append(_transfer_ended(call, after))
         if after.outcome is Outcome.ABANDONED:

@@ -28,6 +28,32 @@ class Record(Command):
 
 
 @dataclass(frozen=True, slots=True)
+class KnockDoor(Command):
+    """Knock at the dialplan's door for a seat: one action, as its key would. ``only``: a colleague's seat."""
+
+    transfer: str
+    to: str
+    seat: str
+    danger: bool
+    summary: str
+    only: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class TakeBack(Command):
+    """Take a ringing transfer back: the target stops, caller and seat go on."""
+
+    transfer: str
+
+
+@dataclass(frozen=True, slots=True)
+class Release(Command):
+    """The seat leaves a ringing transfer now; the caller waits for the target in music."""
+
+    transfer: str
+
+
+@dataclass(frozen=True, slots=True)
 class LayRoute(Command):
     """Put this call's own ways to the platforms on the caller's channel, ready before a key is pressed."""
 

@@ -119,6 +119,9 @@ class TransferRequested(Event):
     to: str
     seat: str
     key: str = "api"
+    danger: int = 0
+    summary: str = ""
+    only: str = ""
 
 
 @dataclass(frozen=True, slots=True)

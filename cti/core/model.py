@@ -63,6 +63,7 @@ class Transfer:
     ended_at: int = 0
     released: bool = False
     danger: bool = False
+    summary: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +83,9 @@ class Call:
     seat: str = ""
     platform: str = ""
     takers: tuple[str, ...] = ()
+    platforms: tuple[str, ...] = ()
+    had: tuple[tuple[str, ...], tuple[str, ...]] = ((), ())
+    """takers and platforms before the last join: a target that vanished is none (join.conf, [give-back])"""
     not_served: str = ""
     danger: bool = False
     ended_at: int = 0

@@ -290,6 +290,7 @@ def open_transfer(event: e.Event) -> Transfer:
         seat=event.seat,
         key=getattr(event, "key", ""),
         danger=bool(getattr(event, "danger", 0)),
+        summary=getattr(event, "summary", ""),
         mode=getattr(event, "mode", "swap"),
         state=S.REQUESTED,
         started_at=event.at,

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import hmac
 import json
 import os
 import secrets
@@ -173,6 +174,7 @@ class Instance:
             "CTI_AMI__SECRET": self._secret("ami.secret").hex(),
             "CTI_AGI__PORT": str(p.agi),
             "CTI_HTTP__PORT": str(p.http),
+            "CTI_HTTP__SECRET": self.http_secret,
             "CTI_REDIS__URL": f"redis://127.0.0.1:{p.redis}/0",
             "CTI_CEL__PATH": str(self.place.cel_file),
             "CTI_PATHS__STATE": str(self.state / "cti"),
@@ -198,6 +200,11 @@ class Instance:
             return b" 200 " in await reader.readline()
         finally:
             writer.close()
+
+    @property
+    def http_secret(self) -> str:
+        """What signs this instance's tokens."""
+        return hmac.new(self.key, b"http", "sha256").hexdigest()
 
     def asterisk_command(self, command: str) -> list[str]:
         """argv of `asterisk -rx` against this instance."""

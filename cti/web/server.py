@@ -11,14 +11,18 @@ from collections.abc import Callable, Mapping
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
+from cti.web.transfers import TransfersApi
+
 
 class WebServer:
     """Serves until cancelled; ``ready`` is set while the port is open."""
 
     def __init__(self, host: str, port: int, registry: CollectorRegistry,
-                 links: Callable[[], Mapping[str, bool]], status: Callable[[], Mapping[str, object]]) -> None:
+                 links: Callable[[], Mapping[str, bool]], status: Callable[[], Mapping[str, object]],
+                 api: TransfersApi | None = None) -> None:  # fmt: skip
         self._host, self._port = host, port
         self._registry, self._links, self._status = registry, links, status
+        self._api = api
         self.ready = asyncio.Event()
 
     async def run(self) -> None:
@@ -28,6 +32,8 @@ class WebServer:
         app.router.add_get("/readyz", self._readyz)
         app.router.add_get("/metrics", self._metrics)
         app.router.add_get("/status", self._show)
+        if self._api is not None:
+            self._api.add_to(app)
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=2.0)
         await runner.setup()
         try:

@@ -62,7 +62,7 @@ def test_a_target_that_vanishes_at_once_is_returned_not_answered() -> None:
     play(*talking(), *started(10), *joined(14), e.CallerRecalled(REF, us(16), "1001"),
          e.SeatAnswered(REF, us(18), "1001", "12345", "recall"))
     assert ended(play) == [("returned", "vanished")]
-    assert play.call.takers == ("1001", "8001") and play.call.seat == "1001"
+    assert play.call.takers == ("1001",) and play.call.platforms == ("12345",) and play.call.seat == "1001"
 
 
 def test_a_target_that_refers_him_on_had_him() -> None:

@@ -1,0 +1,103 @@
+"""What may be asked of a call by API or console, and the answer: pure rules ahead of the dialplan's door.
+
+The door (dialplan/door.conf) decides again, under the call's lock, with or without us; these rules only spare it the
+requests that cannot be. Knows: the site's calls. Must not know: HTTP, tokens, Asterisk.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from urllib.parse import quote
+
+from cti.core import events as e
+from cti.core.model import Call, Phase, Site, Transfer, TransferState
+
+NOTE_BYTES = 400
+"""of percent-encoded summary in the SIP header: an INVITE must stay well under one UDP packet"""
+MAX_TAKERS = 3
+
+CODES: dict[str, tuple[str, str]] = {
+    "unknown-call": ("没有这通来电，或已结束", "no such call, or it is over"),
+    "unknown-transfer": ("没有这次转接", "no such transfer"),
+    "not-your-call": ("来电不在您的座席", "the call is not at your seat"),
+    "transfer-running": ("正在转接，可取消或先行离席", "a transfer is running: cancel it, or release"),
+    "not-ringing": ("转接已不在振铃", "the transfer no longer rings"),
+    "no-route": ("没有可转的路由", "no route leads there"),
+    "bounce": ("来电从该平台转来，不能转回；请用三方通话", "the caller came from there: use the three-party call"),
+    "three-takers": ("已经过三个座席，不能再转；请用三方通话", "three call-takers had him: use the three-party call"),
+    "caller-gone": ("来电人已挂机", "the caller has hung up"),
+    "switch-away": ("交换机未连接，请用话机按键", "Asterisk is not linked: use the phone's key"),
+    "idempotency-key-reused": ("同一幂等键用于不同请求", "the idempotency key was used for another request"),
+}
+"""refusal → what is said of it (Chinese, English); the same words for key, REFER, API and console"""
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """A transfer asked for. ``seat``: who asks; empty: a supervisor, on behalf of the seat that has the caller.
+    ``only``: one colleague's seat instead of the platform's route."""
+
+    ref: str
+    transfer: str
+    seat: str
+    to: str
+    at: int
+    danger: bool = False
+    summary: str = ""
+    only: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class No:
+    """Refused; ``code`` is one of `CODES`."""
+
+    code: str
+
+
+def transfer(site: Site, ask: Ask) -> e.TransferRequested | Transfer | No:
+    """The intent to write, or the transfer this very request has made already, or why not."""
+    call = site.calls.get(ask.ref)
+    if call is None:
+        return No("unknown-call")
+    made = next((t for t in call.transfers if t.id == ask.transfer), None)
+    if made is not None:
+        same = (made.to, made.danger, made.summary) == (ask.to, ask.danger, ask.summary)
+        return made if same and ask.seat in ("", made.seat) else No("idempotency-key-reused")
+    if call.phase is Phase.ENDED:
+        return No("caller-gone")
+    if not call.seat or ask.seat not in ("", call.seat) or call.phase is not Phase.TALKING:
+        return No("not-your-call")
+    if call.transfer is not None and call.transfer.state is not TransferState.JOINED:
+        return No("transfer-running")
+    if ask.to != call.platform and ask.to in call.platforms:
+        return No("bounce")
+    if len(call.takers) >= MAX_TAKERS:
+        return No("three-takers")
+    return e.TransferRequested(ask.ref, ask.at, ask.transfer, ask.to, call.seat, "api", int(ask.danger), ask.summary,
+                               ask.only)  # fmt: skip
+
+
+def ringing(call: Call | None, transfer_id: str, seat: str) -> Transfer | No:
+    """The transfer that may be taken back, or left to ring on, by ``seat`` (empty: a supervisor)."""
+    if call is None:
+        return No("unknown-call")
+    found = next((t for t in call.transfers if t.id == transfer_id), None)
+    if found is None:
+        return No("unknown-transfer")
+    if seat not in ("", found.seat):
+        return No("not-your-call")
+    if found.state not in (TransferState.REQUESTED, TransferState.RINGING):
+        return No("not-ringing")
+    return found
+
+
+def note(summary: str) -> str:
+    """The summary percent-encoded (RFC 3986 unreserved kept), cut at a whole character to `NOTE_BYTES`."""
+    made = ""
+    for character in re.sub(r"\s+", " ", summary).strip():
+        coded = quote(character, safe="")
+        if len(made) + len(coded) > NOTE_BYTES:
+            break
+        made += coded
+    return made

@@ -1,0 +1,97 @@
+"""What a seat's screen is told as it happens: server-sent events (HTML Standard 9.2) made of the ledger's facts.
+
+A target's screen has the data package from the first ring (`offer`), a transferor's screen each step of his transfer in
+words (`progress`). Knows: which facts concern which seat. Must not know: HTTP, Asterisk. A slow reader is let go, never
+waited for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from cti.core.asking import CODES
+from cti.core.facts import Fact
+from cti.core.model import Site, Transfer
+from cti.core.routing import REASONS
+
+QUEUE = 200
+MAX_LISTENERS = 500
+
+Event = tuple[str, Mapping[str, Any]]
+
+SAID: Mapping[str, tuple[str, str]] = {
+    "TransferStarted": ("正在呼叫{to}", "calling {to}"),
+    "TargetAnswered": ("{to}已接听", "{to} answered"),
+    "CallerReleased": ("您已离席，来电人在等候音乐中", "you left; the caller waits in music"),
+    "TransferCancelled": ("已取消转接", "taken back"),
+    "TransferFailed": ("转接未成：{to}{why}", "not transferred: {to} {why_en}"),
+    "TransferRefused": ("不能转接：{why}", "refused: {why_en}"),
+    "TargetFailed": ("{to}{why}，改呼下一个", "{to} {why_en}, trying the next"),
+}
+
+
+class Live:
+    """Hands each fact to the seats it concerns. ``site`` gives the calls as they are now."""
+
+    def __init__(self, site: Callable[[], Site]) -> None:
+        self._site = site
+        self._readers: list[tuple[str, asyncio.Queue[Event | None]]] = []
+
+    @contextlib.contextmanager
+    def reader(self, seat: str) -> Iterator[asyncio.Queue[Event | None]]:
+        """A queue of this seat's events (empty seat: everybody's); None ends it: too slow. Raises OverflowError."""
+        if len(self._readers) >= MAX_LISTENERS:
+            raise OverflowError
+        queue: asyncio.Queue[Event | None] = asyncio.Queue()
+        entry = (seat, queue)
+        self._readers.append(entry)
+        try:
+            yield queue
+        finally:
+            if entry in self._readers:
+                self._readers.remove(entry)
+
+    def saw(self, fact: Fact) -> None:
+        """One fact, on record now."""
+        if not self._readers:
+            return
+        for seat, event in self._events(fact):
+            for entry in [r for r in self._readers if r[0] in ("", seat)]:
+                if entry[1].qsize() >= QUEUE:
+                    self._readers.remove(entry)
+                    entry[1].put_nowait(None)
+                else:
+                    entry[1].put_nowait(event)
+
+    def _events(self, fact: Fact) -> Iterator[tuple[str, Event]]:
+        call = self._site().calls.get(fact.ref)
+        named = str(fact.data.get("transfer", ""))
+        transfer = next((t for t in call.transfers if t.id == named), None) if call else None
+        if call is None or transfer is None:
+            return
+        if fact.kind == "TargetRings":
+            yield str(fact.data["seat"]), ("offer", {
+                "transfer": transfer.id, "call": call.ref, "first": call.hotline, "caller": call.caller,
+                "division": call.division, "danger": transfer.danger, "summary": transfer.summary,
+                "from_seat": transfer.seat, "at": fact.at})  # fmt: skip
+        elif fact.kind in SAID:
+            yield transfer.seat, ("progress", progress(fact, transfer))
+
+
+def progress(fact: Fact, transfer: Transfer) -> Mapping[str, Any]:
+    """A step of a transfer, in words for the agent who asked for it."""
+    code = str(fact.data.get("why") or fact.data.get("code") or "")
+    why, why_en = REASONS.get(code) or CODES.get(code) or (code, code)
+    zh, en = SAID[fact.kind]
+    words = {"to": transfer.to, "why": why, "why_en": why_en}
+    return {"transfer": transfer.id, "call": fact.ref, "step": fact.kind, "code": code, "at": fact.at,
+            "zh": zh.format(**words), "en": en.format(**words)}  # fmt: skip
+
+
+def frame(event: Event) -> bytes:
+    """One event on the wire."""
+    return f"event: {event[0]}\ndata: {json.dumps(event[1], ensure_ascii=False)}\n\n".encode()

@@ -1,0 +1,61 @@
+"""Refusals as RFC 9457 problem details: a stable code, what is wrong, what to do; Chinese first.
+
+Knows: HTTP statuses. Must not know: why a request was refused (cti.core.asking).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+
+from aiohttp import web
+
+from cti.core.asking import CODES
+
+STATUS: Mapping[str, int] = {
+    "malformed-json": 400, "not-signed-in": 401, "wrong-role": 403, "unknown-call": 404, "unknown-transfer": 404,
+    "not-found": 404, "method-not-allowed": 405, "not-your-call": 409, "transfer-running": 409, "not-ringing": 409,
+    "no-route": 409, "bounce": 409, "three-takers": 409, "caller-gone": 409, "too-large": 413, "not-json": 415,
+    "invalid-field": 422, "idempotency-key-reused": 422, "too-many-listeners": 429, "failed": 500, "switch-away": 503,
+}  # fmt: skip
+"""code → HTTP status. Codes are for programs and never change; texts are for people and may."""
+
+WORDS: Mapping[str, tuple[str, str]] = {
+    **CODES,
+    "malformed-json": ("请求体不是 JSON 对象", "the body is not a JSON object"),
+    "not-signed-in": ("缺少令牌，或令牌无效、已过期", "no token, or it is invalid or expired: cti token"),
+    "wrong-role": ("该角色不能做这件事", "this role may not do that"),
+    "not-found": ("没有这个地址，见 /api/v1/openapi.json", "no such address: see /api/v1/openapi.json"),
+    "method-not-allowed": ("该地址不接受此方法", "this address does not take that method"),
+    "too-large": ("请求体过大", "the body is too large"),
+    "not-json": ("须为 Content-Type: application/json", "Content-Type must be application/json"),
+    "invalid-field": ("字段有误", "a field is wrong"),
+    "too-many-listeners": ("同时收听过多", "too many live connections"),
+    "failed": ("内部错误，已记录", "an error of ours; it is logged"),
+}
+
+OFFERS: Mapping[str, str] = {"bounce": "three-party", "three-takers": "three-party"}
+"""what may be done instead (DOMAIN.md, transfer rule 4)"""
+
+
+class Refused(Exception):
+    """Ends a request with a problem. ``detail`` names the place; it never holds a token or a caller's number."""
+
+    def __init__(self, code: str, detail: str = "") -> None:
+        super().__init__(code)
+        self.code, self.detail = code, detail
+
+
+def response(code: str, detail: str = "", instance: str = "") -> web.Response:
+    """``application/problem+json`` of a code."""
+    zh, en = WORDS[code]
+    body = {"type": f"urn:hotline-cti:problem:{code}", "title": f"{zh} / {en}", "status": STATUS[code], "code": code}
+    if detail:
+        body["detail"] = detail
+    if instance:
+        body["instance"] = instance
+    if code in OFFERS:
+        body["offer"] = OFFERS[code]
+    headers = {"WWW-Authenticate": "Bearer"} if STATUS[code] == 401 else {}
+    return web.Response(text=json.dumps(body, ensure_ascii=False), status=STATUS[code], headers=headers,
+                        content_type="application/problem+json", charset="utf-8")  # fmt: skip
