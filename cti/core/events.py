@@ -93,6 +93,11 @@ class CallerLeft(Event):
     cause: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class CallerGone(Event):
+    """The caller's channel no longer exists and no step told of its end: Asterisk died, or its record was lost."""
+
+
 # -- a transfer --------------------------------------------------------------------------------------------------------
 @dataclass(frozen=True, slots=True)
 class TransferRequested(Event):
@@ -221,7 +226,7 @@ class ClockTicked(Event):
 
 CALL_EVENTS: tuple[type[Event], ...] = (
     CallArrived, EntryTold, EntryDefaulted, CallerQueued, SeatAnswered, SeatLeft, CallerRecalled, CallerNotServed,
-    CallerLeft,
+    CallerLeft, CallerGone,
 )  # fmt: skip
 TRANSFER_EVENTS: tuple[type[Event], ...] = (
     TransferRequested, TransferStarted, TransferRefused, TargetTried, TargetFailed, TargetAnswered, CallerJoined,
