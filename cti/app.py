@@ -32,6 +32,7 @@ from cti.ledger.ledger import Ledger
 from cti.ledger.stream import StreamAway
 from cti.meters import AgiMeter, AmiMeter, LedgerMeter
 from cti.metrics import Metrics
+from cti.reconcile import Reconcile
 from cti.routes import routes, routes_for
 from cti.runtime import Runtime
 from cti.settings import Settings
@@ -94,6 +95,8 @@ class Service:
             live=lambda: self.intake.complete and self.ami.connected, backlog=lambda: self.runtime.backlog,
             lag_s=lag_of(settings.timers.ping, settings.timers.action))  # fmt: skip
         self.intake = Intake(self.catchup, self._tell_live, self._bad, now_us)
+        self.reconcile = Reconcile(
+            self.ami, lambda: self.runtime.site, lambda: self.runtime.backlog, self._tell_own, now_us)  # fmt: skip
         book = entry_book(directory)
         self.agi = FastAgiServer(
             settings.agi.host, settings.agi.port,
@@ -116,6 +119,7 @@ class Service:
                 group.create_task(part.run())
             group.create_task(self.catchup.keep_checkpoint())
             group.create_task(self.intake.run())
+            group.create_task(self.reconcile.run(lambda: self.intake.complete))
             group.create_task(self._poll())
             if not adopted:
                 group.create_task(self._merge())
@@ -184,6 +188,9 @@ class Service:
 
     def _tell_row(self, event: e.Event, key: str) -> None:
         self.runtime.hear(event, "cel", key)
+
+    def _tell_own(self, event: e.Event, key: str) -> None:
+        self.runtime.hear(event, "service", key)
 
     def _bad_row(self, what: str) -> None:
         if what == "checkpoint":

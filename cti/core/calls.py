@@ -26,6 +26,8 @@ def step(site: Site, event: e.Event) -> tuple[Site, list[Command]]:
         return tick(site, event.at)
     call = site.calls.get(event.ref)
     if call is None:
+        if isinstance(event, e.CallerGone):
+            return site, []  # over and forgotten while we looked for his channel
         if not isinstance(event, e.CallArrived):
             return site, [_anomaly(event, "step-of-unknown-call")]
         call = Call(event.ref, event.hotline, event.caller, event.at)
@@ -69,7 +71,7 @@ def _apply(call: Call, event: e.Event) -> Step:
     if isinstance(event, e.TRANSFER_EVENTS):
         return _transfer_event(call, event)
     if call.phase is Phase.ENDED:
-        return call, ([] if isinstance(event, e.SeatLeft) else [_anomaly(event, "step-of-ended-call")])
+        return call, ([] if isinstance(event, e.SeatLeft | e.CallerGone) else [_anomaly(event, "step-of-ended-call")])
     call, commands = _open_transfer_hears(call, event)
     match event:
         case e.CallArrived():
@@ -90,7 +92,7 @@ def _apply(call: Call, event: e.Event) -> Step:
         case e.CallerNotServed():
             call = replace(call, not_served=event.why or "none")
             commands.append(_callback(call, event.at, event.why))
-        case e.CallerLeft():
+        case e.CallerLeft() | e.CallerGone():
             call, more = _ended(call, event)
             commands += more
     return call, commands
@@ -109,7 +111,7 @@ def _taken(call: Call, seat: str, platform: str, at: int) -> Call:
     )
 
 
-def _ended(call: Call, event: e.CallerLeft) -> Step:
+def _ended(call: Call, event: e.CallerLeft | e.CallerGone) -> Step:
     call = replace(call, phase=Phase.ENDED, ended_at=event.at)
     if call.answered_at:
         outcome = "answered"
@@ -137,6 +139,7 @@ def _ended(call: Call, event: e.CallerLeft) -> Step:
             talk_ms=(event.at - call.answered_at) // 1000 if call.answered_at else 0,
             seats=",".join(call.takers),
             transfers=len(call.transfers),
+            **({"why": "channel-gone"} if isinstance(event, e.CallerGone) else {}),
         )
     )
     return call, commands

@@ -110,6 +110,11 @@ class CallerLeft(Event):
     cause: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class CallerGone(Event):
+    """The caller's channel no longer exists and no step told of its end: Asterisk died, or its record was lost."""
+
+
 # -- a transfer --------------------------------------------------------------------------------------------------------
 @dataclass(frozen=True, slots=True)
 class TransferRequested(Event):
@@ -253,7 +258,7 @@ class ClockTicked(Event):
 
 CALL_EVENTS: tuple[type[Event], ...] = (
     CallArrived, EntryTold, EntryDefaulted, CallerQueued, SeatAnswered, SeatLeft, SeatLost, CallerReferred,
-    CallerRecalled, CallerNotServed, CallerLeft,
+    CallerRecalled, CallerNotServed, CallerLeft, CallerGone,
 )  # fmt: skip
 TRANSFER_EVENTS: tuple[type[Event], ...] = (
     TransferRequested, TransferStarted, TransferRefused, TargetTried, TargetRings, TargetFailed, TargetAnswered,

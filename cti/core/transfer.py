@@ -126,6 +126,7 @@ NONE: Mapping[type[e.Event], Rule] = {
     e.CallerRecalled: _not_mine,
     e.CallerNotServed: _not_mine,
     e.CallerLeft: _not_mine,
+    e.CallerGone: _not_mine,
 }
 """Before a transfer exists: only these three open one."""
 
@@ -153,6 +154,7 @@ TABLE: Mapping[S, Mapping[type[e.Event], Rule]] = {
         e.CallerRecalled: _not_mine,
         e.CallerNotServed: _not_mine,
         e.CallerLeft: To(S.ENDED, _end(Outcome.ABANDONED, "caller-left")),
+        e.CallerGone: To(S.ENDED, _end(Outcome.ABANDONED, "channel-gone")),
     },
     S.RINGING: {
         e.TransferRequested: Ignore("the door was faster than our note of the request"),
@@ -177,6 +179,7 @@ TABLE: Mapping[S, Mapping[type[e.Event], Rule]] = {
         e.CallerRecalled: To(S.ENDED, _end(Outcome.RETURNED, "timeout")),
         e.CallerNotServed: Anomaly("not-served-while-ringing"),
         e.CallerLeft: To(S.ENDED, _end(Outcome.ABANDONED, "caller-left")),
+        e.CallerGone: To(S.ENDED, _end(Outcome.ABANDONED, "channel-gone")),
     },
     S.WAITING: {
         e.TransferRequested: Ignore("the door was faster than our note of the request"),
@@ -201,6 +204,7 @@ TABLE: Mapping[S, Mapping[type[e.Event], Rule]] = {
         e.CallerRecalled: To(S.ENDED, _end(Outcome.RETURNED, "timeout")),
         e.CallerNotServed: Anomaly("not-served-while-ringing"),
         e.CallerLeft: To(S.ENDED, _end(Outcome.ABANDONED, "caller-left")),
+        e.CallerGone: To(S.ENDED, _end(Outcome.ABANDONED, "channel-gone")),
     },
     S.ANSWERED: {
         e.TransferRequested: Ignore("the door was faster than our note of the request"),
@@ -225,6 +229,7 @@ TABLE: Mapping[S, Mapping[type[e.Event], Rule]] = {
         e.CallerRecalled: To(S.ENDED, _end(Outcome.RETURNED, "vanished")),
         e.CallerNotServed: Anomaly("not-served-while-answered"),
         e.CallerLeft: To(S.ENDED, _end(Outcome.ABANDONED, "caller-left")),
+        e.CallerGone: To(S.ENDED, _end(Outcome.ABANDONED, "channel-gone")),
     },
     S.JOINED: {
         e.TransferRequested: Anomaly("requested-after-joined"),
@@ -249,6 +254,7 @@ TABLE: Mapping[S, Mapping[type[e.Event], Rule]] = {
         e.CallerRecalled: To(S.ENDED, _end(Outcome.RETURNED, "vanished")),
         e.CallerNotServed: Anomaly("not-served-while-joined"),
         e.CallerLeft: To(S.ENDED, _end(Outcome.ANSWERED)),
+        e.CallerGone: To(S.ENDED, _end(Outcome.ANSWERED, "channel-gone")),
     },
     S.ENDED: {kind: _closed for kind in NONE},
 }

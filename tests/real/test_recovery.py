@@ -6,8 +6,10 @@ from __future__ import annotations
 import asyncio
 import signal
 from collections import Counter
+from typing import Any
 
 import pytest
+import redis.asyncio as aioredis
 
 from cti.core.facts import Fact
 from cti.dialtest.call import Call
@@ -47,6 +49,21 @@ async def pressed(on: Stage) -> tuple[Call, Call]:
     call, seat = await talking(on)
     await seat.dtmf("*110")
     return call, await ringing_at_110(on)
+
+
+async def checkpoint_passes(on: Stage) -> None:
+    """Until the kept place in Asterisk's file is behind all it holds now (the checkpoint lags 15 s and more)."""
+    size = on.instance.place.cel_file.stat().st_size
+    client = aioredis.Redis(host="127.0.0.1", port=on.instance.ports.redis)
+    try:
+        for _ in range(500):
+            value: Any = await client.hget(f"cti:{{{on.instance.site}}}:checkpoint", "cel")
+            if value is not None and int(value.split()[1].split(b"@")[0]) >= size:
+                return
+            await asyncio.sleep(0.1)
+    finally:
+        await client.aclose()
+    raise AssertionError("no checkpoint was kept")
 
 
 async def test_killed_while_it_rings_and_the_caller_gives_up(on: Stage) -> None:
@@ -89,8 +106,12 @@ async def test_killed_after_the_join_and_the_target_vanishes_while_it_is_away(on
 
 
 async def test_killed_and_back_with_redis_away_then_redis_returns(on: Stage) -> None:
-    """The state is read from Asterisk's file; Redis' own share joins it later and nothing doubles."""
-    call, target = await pressed(on)
+    """The checkpoint is too late for an empty state: the day is read from Asterisk's file; Redis' own share joins it
+    later and nothing doubles."""
+    call, seat = await talking(on)
+    await checkpoint_passes(on)
+    await seat.dtmf("*110")
+    target = await ringing_at_110(on)
     service, valkey = on.instance.children["cti"], on.instance.children["valkey"]
     await kill(service)
     await kill(valkey)
@@ -139,3 +160,38 @@ async def test_killed_at_the_very_end(on: Stage) -> None:
     await asyncio.sleep(0.5)
     await service.restart()
     await judged(on, ("answered", ""))
+
+
+async def test_asterisk_dies_in_the_middle_of_a_transfer(on: Stage) -> None:
+    """No step tells of the end: the channels of the new Asterisk do."""
+    _call, _target = await pressed(on)
+    asterisk = on.instance.children["asterisk"]
+    inode = on.instance.place.cel_file.stat().st_ino
+    await kill(asterisk)
+    await asterisk.restart()
+    facts = await judged(on, ("abandoned", "channel-gone"))
+    assert [f.data["why"] for f in facts if f.kind == "CallEnded"] == ["channel-gone"]
+    assert [f.data["why"] for f in facts if f.kind == "CallbackDue"] == ["transfer"]
+    assert on.instance.place.cel_file.stat().st_ino == inode
+
+
+async def test_both_die_and_come_back(on: Stage) -> None:
+    _call, _seat = await talking(on)
+    service, asterisk = on.instance.children["cti"], on.instance.children["asterisk"]
+    await kill(service)
+    await kill(asterisk)
+    await asterisk.restart()
+    await service.restart()
+    (ended,) = [f for f in await closed(on) if f.kind == "CallEnded"]
+    assert (ended.data["outcome"], ended.data["why"]) == ("answered", "channel-gone")
+    assert 0 <= int(str(ended.data["talk_ms"])) < 60_000
+
+
+async def closed(on: Stage) -> list[Fact]:
+    """All facts, once the call is on record as ended."""
+    for _ in range(150):
+        facts = await on.facts()
+        if any(f.kind == "CallEnded" for f in facts):
+            return facts
+        await asyncio.sleep(0.1)
+    raise AssertionError("the call was never closed")
