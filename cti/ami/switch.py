@@ -18,6 +18,10 @@ from cti.core import commands as c
 from cti.core import events as e
 from cti.core.asking import note
 from cti.core.ids import channel_of
+from cti.core.routing import Hop
+
+COLLEAGUE_S = 20
+"""a colleague asked for by number rings so long; as [knock] in key.conf"""
 
 log = structlog.get_logger(__name__)
 
@@ -61,7 +65,8 @@ class AmiSwitch:
 
     async def _knock(self, knock: c.KnockDoor) -> None:
         """The one action of a transfer: what the seat's key does ([knock] in key.conf)."""
-        values = {"XFID": knock.transfer, "XFSEAT": knock.seat, "XFTO": knock.to, "XFONLY": knock.only,
+        only = Hop("dial", f"PJSIP/{knock.only}", COLLEAGUE_S).text if knock.only else ""
+        values = {"XFID": knock.transfer, "XFSEAT": knock.seat, "XFTO": knock.to, "XFONLY": only,
                   "XFDANGER": "1" if knock.danger else "", "XFNOTE": note(knock.summary), "XFMODE": "swap",
                   "XFKEY": "api"}  # fmt: skip
         await self._originate(knock.ref, f"Local/{knock.transfer}@door/n", "join", 120, values)

@@ -12,7 +12,7 @@ import contextlib
 import hashlib
 import json
 import secrets
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Annotated, Any, Protocol, TypeVar
 
 from aiohttp import web
@@ -72,7 +72,7 @@ class TransfersApi:
     def __init__(self, desk: Desk, tokens: Tokens, directory: Directory, now_us: Callable[[], int]) -> None:
         self._desk, self._tokens, self._directory, self._now = desk, tokens, directory, now_us
         self._live = Live(lambda: desk.site)
-        self._waiting: dict[str, asyncio.Event] = {}
+        self._waiting: dict[str, list[asyncio.Event]] = {}
         desk.listeners.append(self._saw)
 
     def add_to(self, app: web.Application) -> None:
@@ -86,9 +86,9 @@ class TransfersApi:
 
     def _saw(self, fact: Fact) -> None:
         self._live.saw(fact)
-        waiting = self._waiting.get(str(fact.data.get("transfer", "")))
-        if waiting is not None and fact.kind in ("TransferStarted", "TransferEnded"):
-            waiting.set()
+        if fact.kind in ("TransferStarted", "TransferEnded"):
+            for told in self._waiting.get(str(fact.data.get("transfer", "")), ()):
+                told.set()
 
     def _who(self, request: web.Request) -> Who:
         return self._tokens.read(request.headers.get("Authorization", ""))
@@ -106,22 +106,19 @@ class TransfersApi:
         ask = asking.Ask(
             ref=ref, transfer=f"{ref}-{transfer_suffix(request, seat)}", seat=seat, to=to, at=self._now(),
             danger=body.danger, summary=body.summary.strip(), only=colleague.number if colleague else "")  # fmt: skip
-        told = asyncio.Event()
-        self._waiting[ask.transfer] = told
-        try:
+        with self._word_of(ask.transfer) as told:
             said = await self._desk.ask(lambda site: asking.transfer(site, ask))
             if isinstance(said, asking.No):
                 raise Refused(said.code)
-            if isinstance(said, e.TransferRequested):
+            if isinstance(said, e.TransferRequested) or said.state is TransferState.REQUESTED:
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(DOOR_S):
                         await told.wait()
-        finally:
-            self._waiting.pop(ask.transfer, None)
         made = self._transfer(ask.transfer)
         if made is not None and str(made.outcome) == "refused":
             raise Refused(made.why if made.why in asking.CODES else "failed")
-        status = 200 if isinstance(said, Transfer) else 201 if told.is_set() else 202
+        known = isinstance(said, Transfer)
+        status = 202 if made is None or made.state is TransferState.REQUESTED else 200 if known else 201
         shown = show(ref, made) if made else {"transfer": ask.transfer, "call": ref, "state": "requested"}
         return web.json_response(shown, status=status, headers={"Location": f"/api/v1/transfers/{ask.transfer}"})
 
@@ -172,6 +169,19 @@ class TransfersApi:
             raise Refused("too-many-listeners") from None
         except ConnectionResetError:
             return stream
+
+    @contextlib.contextmanager
+    def _word_of(self, transfer_id: str) -> Iterator[asyncio.Event]:
+        """Set once the door has spoken of this transfer; several may wait for one."""
+        told = asyncio.Event()
+        waiting = self._waiting.setdefault(transfer_id, [])
+        waiting.append(told)
+        try:
+            yield told
+        finally:
+            waiting.remove(told)
+            if not waiting:
+                self._waiting.pop(transfer_id, None)
 
     def _call_at(self, seat: str) -> str:
         found = [c.ref for c in self._desk.site.calls.values() if seat and c.seat == seat and c.phase == "talking"]
