@@ -57,7 +57,8 @@ class SiteSettings(_Section):
 
 
 class AmiSettings(_Section):
-    """Asterisk's manager interface. Without `secret` or `secret_file` the embedded Asterisk's own is used."""
+    """Asterisk's manager interface. Without `secret` or `secret_file` the login is
+    tried with an empty one and Asterisk refuses it; `cti up` makes a secret of its own and gives it to both sides."""
 
     host: Host = "127.0.0.1"
     port: Port = 5038
