@@ -7,6 +7,7 @@ import click
 from cti.cli.check import check
 from cti.cli.dialtest import dialtest
 from cti.cli.look import replay, status, trace
+from cti.cli.render import render_command
 from cti.cli.run import run, up
 from cti.cli.token import token
 
@@ -20,6 +21,7 @@ def main() -> None:
     cti check                     检查配置 / check the configuration
     cti up                        起一套完整系统 / Valkey, Asterisk and the service, embedded
     cti run                       只起服务 / the service alone, against your Asterisk
+    cti render DIR                你自己的 Asterisk 的配置 / the configuration for an Asterisk of yours
     cti status                    现在如何 / how things stand
     cti token --seat 1001         接口令牌 / a token for the API
     cti trace REF                 一通电话的经过 / one call as a ladder
@@ -27,7 +29,7 @@ def main() -> None:
     """
 
 
-for command in (check, run, up, status, trace, replay, dialtest, token):
+for command in (check, run, up, render_command, status, trace, replay, dialtest, token):
     main.add_command(command)
 
 if __name__ == "__main__":

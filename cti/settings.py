@@ -116,7 +116,8 @@ class _WithSecret(_Section):
 
 
 class AmiSettings(_WithSecret):
-    """Asterisk's manager interface. Without `secret` or `secret_file` the embedded Asterisk's own is used."""
+    """Asterisk's manager interface. Without `secret` or `secret_file` the login is tried with an empty one and Asterisk
+    refuses it; `cti up` makes a secret of its own and gives it to both sides."""
 
     NAME: ClassVar[str] = "ami"
     host: Host = "127.0.0.1"

@@ -64,7 +64,7 @@ def write_configuration(templates: Path, directory: Directory, place: Place, ins
     """Fill the state folder: configuration (secrets inside, so readable by the owner alone), prompts, empty folders."""
     for name in FOLDERS:
         (place.state / name).mkdir(parents=True, exist_ok=True)
-    ensure_sounds(place.state / "sounds", root)
+    ensure_sounds(place.sounds, root)
     place.etc.chmod(0o700)
     for name, text in render(templates, directory, place, instance_key).items():
         (place.etc / name).write_text(text, encoding="utf-8")
@@ -88,7 +88,7 @@ def asterisk_child(root: RuntimeRoot, place: Place) -> Child:
 
 
 async def _greets(place: Place) -> bool:
-    reader, writer = await asyncio.open_connection(place.host, place.ami_port)
+    reader, writer = await asyncio.open_connection(place.ami_host, place.ami_port)
     try:
         return (await reader.readline()).startswith(b"Asterisk Call Manager")
     finally:

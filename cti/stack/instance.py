@@ -142,8 +142,9 @@ class Instance:
 
     def _lay_out(self) -> None:
         self.key = self._secret("instance.key")
+        state = self.state / "asterisk"
         self.place = Place(
-            site=self.site, state=self.state / "asterisk", run=run_folder(self.state / "asterisk"),
+            site=self.site, state=state, etc=state / "etc", sounds=state / "sounds", run=run_folder(state),
             modules=modules_of(self.root), data=self.root.path / "usr/share/asterisk",
             sbin=self.root.path / "usr/sbin", ami_port=self.ports.ami, ami_username="cti",
             ami_secret=self._secret("ami.secret").hex(), sip_port=self.ports.sip,

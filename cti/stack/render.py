@@ -20,12 +20,35 @@ from cti.routes import line_of, routes
 DEDICATED_WEIGHT = 5
 """app_queue weight of the dedicated lines: a seat in two lines serves handed-over calls first"""
 
+DIRECTORIES = re.compile(r"^\[directories\]\n(?:(?!\[).*\n)*", re.MULTILINE)
+"""asterisk.conf's section of folders; what it does not name is where that Asterisk was built to look"""
 
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where one Asterisk lives and listens; everything loopback by default."""
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Told:
+    """What an Asterisk of this product is told besides the directory; every address loopback unless said otherwise."""
 
     site: str
+    etc: Path
+    """where it finds its configuration"""
+    sounds: Path
+    ami_host: str = "127.0.0.1"
+    ami_port: int
+    ami_username: str
+    ami_secret: str
+    sip_host: str = "127.0.0.1"
+    sip_port: int
+    rtp: range
+    agi_host: str = "127.0.0.1"
+    agi_port: int
+    qualify: int = 0
+    """s between two looks whether a phone is still there; 0: never"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place(Told):
+    """One embedded Asterisk: all its folders are ours too."""
+
     state: Path
     """folder of etc/, db/, log/, spool/…"""
     run: Path
@@ -33,19 +56,6 @@ class Place:
     modules: Path
     data: Path
     sbin: Path
-    ami_port: int
-    ami_username: str
-    ami_secret: str
-    sip_port: int
-    rtp: range
-    agi_port: int
-    host: str = "127.0.0.1"
-    qualify: int = 0
-
-    @property
-    def etc(self) -> Path:
-        """Asterisk's configuration folder."""
-        return self.state / "etc"
 
     @property
     def cel_file(self) -> Path:
@@ -53,7 +63,7 @@ class Place:
         return self.state / "log" / "cel-custom" / "cel.csv"
 
 
-def _facts(directory: Directory, place: Place, instance_key: bytes) -> dict[str, Any]:
+def _facts(directory: Directory, told: Told, instance_key: bytes) -> dict[str, Any]:
     codes = {(code, to): "k" + code.replace("*", "s").replace("#", "h")
              for h in directory.hotlines for code, to in h.every_key.items()}  # fmt: skip
     danger = {(code, to) for h in directory.hotlines for code, to in h.danger_keys.items()}
@@ -69,15 +79,17 @@ def _facts(directory: Directory, place: Place, instance_key: bytes) -> dict[str,
         queues.append({"name": f"{platform}-dedicated", "weight": DEDICATED_WEIGHT, "seats": seats,
                        "ring": 12, "wrapup": 0, "max_waiting": 100})  # fmt: skip
     every = routes(directory)
+    folders: dict[str, Path] = {}
+    if isinstance(told, Place):
+        folders = {"state": told.state, "run": told.run, "modules": told.modules, "data": told.data, "sbin": told.sbin}
     return {
-        "site": place.site, "state": place.state, "run": place.run, "modules": place.modules, "data":
-        place.data, "sbin": place.sbin, "sounds": place.state / "sounds", "ami": {"host": place.host,
-        "port": place.ami_port, "username": place.ami_username,
-                "secret": place.ami_secret},
-        "sip": {"host": "0.0.0.0" if place.host == "0.0.0.0" else "127.0.0.1", "port": place.sip_port,
-                "qualify": place.qualify},
-        "rtp": {"first": place.rtp.start, "last": place.rtp.stop - 1},
-        "agi": {"host": place.host, "port": place.agi_port},
+        **folders,
+        "site": told.site, "etc": told.etc, "sounds": told.sounds,
+        "ami": {"host": told.ami_host, "port": told.ami_port, "username": told.ami_username,
+                "secret": told.ami_secret.replace(";", "\\;")},  # Asterisk would take the rest for a comment.
+        "sip": {"host": told.sip_host, "port": told.sip_port, "qualify": told.qualify},
+        "rtp": {"first": told.rtp.start, "last": told.rtp.stop - 1},
+        "agi": {"host": told.agi_host, "port": told.agi_port},
         "seats": [{"number": s.number, "platform": s.platform, "kind": s.kind, "secret": s.password(instance_key),
                    "features": names.get(s.platform, "kcancel")} for s in directory.seats],
         "trunks": directory.trunks, "hotlines": [{"number": h.number, "platform": h.platform, "division":
@@ -93,20 +105,24 @@ def _facts(directory: Directory, place: Place, instance_key: bytes) -> dict[str,
     }  # fmt: skip
 
 
-def render(templates: Path, directory: Directory, place: Place, instance_key: bytes) -> dict[str, str]:
-    """Every configuration file by name, as text. Raises `BadRoute`, `jinja2.TemplateError`."""
-    facts = _facts(directory, place, instance_key)
+def render(templates: Path, directory: Directory, told: Told, instance_key: bytes) -> dict[str, str]:
+    """Every configuration file by name, as text, in the order of the names. For a `Place` Asterisk's folders are those
+    of the instance; else all but the configuration's are left to that Asterisk. Raises `BadRoute`,
+    `jinja2.TemplateError`."""
+    facts = _facts(directory, told, instance_key)
+    sources = {path.name: path.read_text(encoding="utf-8") for path in sorted(templates.glob("*.conf*"))}
+    if not isinstance(told, Place):
+        own = "[directories]\nastetcdir => {{ etc }}\n\n"
+        sources["asterisk.conf.j2"] = DIRECTORIES.sub(own, sources["asterisk.conf.j2"])
     environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(templates),
+        loader=jinja2.DictLoader(sources),
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
     made = {}
-    for path in sorted(templates.glob("*.conf*")):
-        if path.suffix == ".j2":
-            made[path.stem] = environment.get_template(path.name).render(facts)
-        else:
-            made[path.name] = path.read_text(encoding="utf-8")
+    for name, text in sources.items():
+        filled = name.removesuffix(".j2")
+        made[filled] = environment.get_template(name).render(facts) if filled != name else text
     return made

@@ -84,8 +84,8 @@ def melody() -> bytes:
     return out.tobytes()
 
 
-def ensure_sounds(folder: Path, root: RuntimeRoot) -> None:
-    """Make every prompt that is missing."""
+def ensure_sounds(folder: Path, root: RuntimeRoot | None) -> None:
+    """Make every prompt that is missing; without a root there is no synthesizer."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "wait").mkdir(exist_ok=True)
     if not any((folder / "wait").iterdir()):
@@ -94,7 +94,7 @@ def ensure_sounds(folder: Path, root: RuntimeRoot) -> None:
         _write(folder / f"{name}.wav", tone(steps))
     for name, text in SPOKEN.items():
         if not (folder / f"{name}.wav").exists():
-            _write(folder / f"{name}.wav", _speak(text, root) or tone(SPARE))
+            _write(folder / f"{name}.wav", (_speak(text, root) if root else None) or tone(SPARE))
 
 
 def _write(path: Path, samples: bytes) -> None:
