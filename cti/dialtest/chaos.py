@@ -1,4 +1,4 @@
-"""What `--chaos` does to a running instance: kill -9, SIGSTOP, a cut AMI link, Redis gone, at instants drawn by the seed.
+"""What `--chaos` does to a running instance: kill -9, SIGSTOP, a cut AMI link, Redis gone, when the seed says so.
 
 Knows: processes of an embedded instance, by id. Must not know: what the callers are doing, which is the point; the
 instants are uniform over time, so with enough runs every state is hit. What was done when is told, and drawn into the

@@ -9,7 +9,6 @@ import pytest
 from cti.core.facts import Fact
 from cti.dialtest.call import Call
 from cti.dialtest.phone import Answer, Reject, Ring
-from cti.dialtest.scenarios.onekey import whose
 from cti.dialtest.stack import Stage
 from tests.real.story import CLI, ended, outcomes, ringing_at_110, talking
 

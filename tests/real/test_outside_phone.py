@@ -34,18 +34,20 @@ async def outside(
     port = netports.free_udp_port()
     trunks = tuple(t.model_copy(update={"port": port, "max_calls": 3, "reserved": 1}) for t in directory.trunks)
     changed = directory.model_copy(update={"trunks": trunks})
-    async with Instance(runtime_root, tmp_path / "state", changed, folder("config"), folder("dialplan")) as instance:
-        async with stage(instance, seats=["1001", "1002", "8001"], callers=2) as on:
-            duty = Phone("duty", TONES[-1], on.server, DUTY, None, local_host=TRUNK_HOST, local_port=port)
-            await duty.start()
-            try:
-                yield on, duty
-                for phone in (*on.callers, *on.seats.values(), duty):
-                    for call in phone.calls:
-                        call.hangup()
-                assert await on.leftovers() == []
-            finally:
-                await duty.stop()
+    async with (
+        Instance(runtime_root, tmp_path / "state", changed, folder("config"), folder("dialplan")) as instance,
+        stage(instance, seats=["1001", "1002", "8001"], callers=2) as on,
+    ):
+        duty = Phone("duty", TONES[-1], on.server, DUTY, None, local_host=TRUNK_HOST, local_port=port)
+        await duty.start()
+        try:
+            yield on, duty
+            for phone in (*on.callers, *on.seats.values(), duty):
+                for call in phone.calls:
+                    call.hangup()
+            assert await on.leftovers() == []
+        finally:
+            await duty.stop()
 
 
 async def route_outside(on: Stage, after: str = "", cli: str = CLI) -> None:
