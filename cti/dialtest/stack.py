@@ -156,6 +156,13 @@ class Stage:
         return [line for line in out.decode(errors="replace").splitlines() if line.strip()]
 
 
+async def _start(phone: Phone) -> None:
+    try:
+        await phone.start()
+    except OSError as error:  # which address it was is all that helps
+        raise OSError(error.errno, error.strerror or str(error), phone.local_host) from None
+
+
 @contextlib.asynccontextmanager
 async def stage(on: Instance | Target, *, seats: Sequence[str], callers: int) -> AsyncIterator[Stage]:
     """Register these seats and lay out so many outside callers, each with a tone of his own.
@@ -174,11 +181,11 @@ async def stage(on: Instance | Target, *, seats: Sequence[str], callers: int) ->
                 raise SeatUnknown(number)
             phone = Phone(number, next(tones), made.server, number, password, local_host=target.seat_host)
             made.seats[number] = phone
-            await phone.start()
+            await _start(phone)
         for n in range(callers):
             phone = Phone(f"C{n + 1}", next(tones), made.server, f"1380000{n:04d}", None, local_host=target.caller_host)
             made.callers.append(phone)
-            await phone.start()
+            await _start(phone)
         yield made
     finally:
         for phone in (*made.callers, *made.seats.values()):
