@@ -57,6 +57,8 @@ class CatchUp:
     """steps told that are not on record yet; the checkpoint must not move past those either"""
     lag_s: float = LEAST_LAG_S
     _read_to: CelOffset | None = None
+    _kept: CelOffset | None = None
+    """this life's checkpoint, whether or not a disk took it"""
 
     async def run_once(self, since: int | None = None) -> int:
         """Tell every step since the checkpoint; how many rows were ours. The file may be missing: then none.
@@ -103,6 +105,8 @@ class CatchUp:
         return 1
 
     async def _place(self) -> CelOffset:
+        if self._kept is not None:
+            return self._kept
         text = await self.load()
         if text is None:
             return CelOffset(0, None)
@@ -123,6 +127,7 @@ class CatchUp:
             try:
                 now = await asyncio.to_thread(self._end) if self.live() else None
                 if now is not None and earlier is not None and await self._on_record_but(0) and self.live():
+                    self._kept = earlier
                     await self.save(str(earlier))
                     failing = False
             except (SpoolError, OSError) as why:

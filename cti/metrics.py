@@ -41,7 +41,8 @@ class Metrics:
         self.ledger_up = Gauge("cti_ledger_up", "1 while Redis answers", registry=r)
         self.spool = Gauge("cti_spool_facts", "facts waiting on local disk for Redis", registry=r)
         self.ledger_events = Counter(
-            "cti_ledger_events_total", "duplicate, lost, conflict or corrupt facts", ("what",), registry=r)  # fmt: skip
+            "cti_ledger_events_total", "facts: duplicate, lost, conflict, corrupt; checkpoint_failed",
+            ("what",), registry=r)  # fmt: skip
         self.agi_sessions = Counter(
             "cti_agi_sessions_total", "FastAGI sessions by end", ("script", "outcome"), registry=r)  # fmt: skip
         self.agi_seconds = Histogram(

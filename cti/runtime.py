@@ -21,7 +21,7 @@ import structlog
 
 from cti.core import calls
 from cti.core import events as e
-from cti.core.commands import Command, Record
+from cti.core.commands import Command, LayRoute, Record
 from cti.core.facts import CorruptFact, Fact, Source
 from cti.core.model import Phase, Site
 from cti.memory import GRACE_US, Memory, fact_of
@@ -171,7 +171,7 @@ class Runtime:
                     Fact(type(event).__name__, event.at, event.ref, e.values_of(event), heard.source, heard.key)
                 )
                 self._sort(memory.step(event, now), heard.source, facts, wanted)
-            self._sort(memory.tick(self._upto(now)), "service", facts, wanted)
+            self._sort(memory.tick(self._upto()), "service", facts, wanted)
             memory.prune(now - DAY_US)
             if facts:
                 await self._ledger.append(facts)  # ahead of acting (DESIGN.md §1.4)
@@ -185,13 +185,13 @@ class Runtime:
         for command in wanted:
             self._outbox.put_nowait(command)
 
-    def _upto(self, now: int) -> int:
-        """How far time has come, for deadlines."""
+    def _upto(self) -> int:
+        """How far time has come, for deadlines; never beyond now, for neither of the two is."""
         upto = self.memory.last_at
         live = self._heard_until()
         if live is not None and self._inbox.empty():
             upto = max(upto, live)
-        return min(upto, now) - GRACE_US
+        return upto - GRACE_US
 
     def _sort(self, commands: list[Command], source: Source, facts: list[Fact], wanted: list[Command]) -> None:
         for command in commands:
@@ -214,7 +214,8 @@ class Runtime:
         while True:
             command = await self._outbox.get()
             call = self.site.calls.get(command.ref)
-            if call is not None and call.phase is not Phase.ENDED:  # rows caught up may be of calls long over
+            over = call is None or call.phase is Phase.ENDED
+            if not (over and isinstance(command, LayRoute)):  # rows caught up may be of calls long over
                 said = await self._switch.carry_out(command)
                 if said is not None:
                     self.hear(said, "service", f"said/{type(said).__name__}/{getattr(said, 'transfer', said.ref)}")

@@ -150,7 +150,7 @@ class HttpSettings(_WithSecret):
 class CelSettings(_Section):
     """Asterisk's own record (cel_custom CSV), read to catch up after an absence."""
 
-    path: Path = Path("/var/log/asterisk/cel-custom/Master.csv")
+    path: Path = Path("/var/log/asterisk/cel-custom/cel.csv")
 
 
 class PathSettings(_Section):

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 
 import numpy as np
 
+from cti.dialtest.hearing import GAP, SILENCE, Hearing
+
 GAP_BAR_MS = 60.0
 """the caller is never longer without another party's voice at the swap"""
 INVITE_BAR_MS = 50.0
 """from the key's last digit to the target's INVITE"""
+GAP_SHOWN_MS = 40.0
+"""gaps below this are one lost packet at most (see `hearing`)"""
 
 
 @dataclass(slots=True)
@@ -19,6 +24,7 @@ class Run:
 
     number: int
     ref: str = ""
+    story: str = ""
     key_to_invite_ms: float | None = None
     swap_gap_ms: float | None = None
     wait_ms: float | None = None
@@ -26,20 +32,37 @@ class Run:
     """how late our own phones sent a packet at worst: taken off before a gap is judged, never hidden"""
     heard: str = ""
     faults: list[str] = field(default_factory=list)
+    ladder: str = ""
+    """the call as its facts tell it; drawn for failed runs, for all when asked"""
+    gaps: list[str] = field(default_factory=list)
+    """when the caller heard nothing, in the ladder's time; filled with the ladder"""
+    blows: list[str] = field(default_factory=list)
+    """what `--chaos` did during this call, in the ladder's time"""
+
+    def as_dict(self) -> dict[str, object]:
+        """Plain values, for JSON; `ladder` and `gaps` only where they were drawn."""
+        values = asdict(self)
+        if not self.ladder:
+            del values["ladder"], values["gaps"]
+        if not self.blows:
+            del values["blows"]
+        return values
 
 
 @dataclass(slots=True)
 class Report:
-    """All runs of one scenario, and what was left behind."""
+    """All runs of one scenario, and what was left behind (None: Asterisk could not be asked)."""
 
     scenario: str
     seed: int
     runs: list[Run]
-    leftovers: list[str] = field(default_factory=list)
+    leftovers: list[str] | None = field(default_factory=list)
+    blows: dict[str, int] = field(default_factory=dict)
+    """how often `--chaos` did what"""
 
     @property
     def passed(self) -> bool:
-        """No fault in any run, nothing left."""
+        """No fault in any run, nothing left as far as that could be asked."""
         return bool(self.runs) and not self.leftovers and not any(run.faults for run in self.runs)
 
     def figures(self) -> dict[str, dict[str, float]]:
@@ -51,11 +74,25 @@ class Report:
         }
 
     def as_dict(self) -> dict[str, object]:
-        """Plain values, for JSON."""
+        """Plain values, for JSON. `leftovers` null: not checked."""
         return {
             "scenario": self.scenario, "seed": self.seed, "n": len(self.runs), "passed": self.passed,
-            "figures": self.figures(), "leftovers": self.leftovers, "runs": [asdict(run) for run in self.runs],
+            "figures": self.figures(), "stories": dict(Counter(run.story for run in self.runs if run.story)),
+            "blows": self.blows, "leftovers": self.leftovers, "runs": [run.as_dict() for run in self.runs],
         }  # fmt: skip
+
+
+def gaps(hearing: Hearing, since: float | None) -> list[str]:
+    """Every time the caller heard nothing or silence for long, a line each; seconds after ``since``."""
+    lines = []
+    intervals = hearing.intervals
+    for index, one in enumerate(intervals):
+        if one.what <= {GAP, SILENCE} and one.ms >= GAP_SHOWN_MS:
+            before, after = ("+".join(sorted(intervals[i].what)) if 0 <= i < len(intervals) else "…"
+                             for i in (index - 1, index + 1))  # fmt: skip
+            lines.append(f"{one.start - (since or hearing.t0):9.3f}  {one.ms:5.0f} ms  {'+'.join(sorted(one.what))}"
+                         f"  ({before} → {after})")  # fmt: skip
+    return lines
 
 
 def _spread(values: Sequence[float]) -> dict[str, float]:

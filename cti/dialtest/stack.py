@@ -1,95 +1,197 @@
 """The stack under test and the people on it: seats' phones, outside callers, the service's record of what happened.
 
-Knows: an embedded `Instance` and its ports. Must not know: what a scenario expects.
+Knows: a `Target`, its ledger and its Asterisk's CLI. Must not know: what a scenario expects.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Final
 
-import redis.asyncio as aioredis
-
-from cti.core.facts import Fact, decode
+from cti.core.facts import Fact, FactId, decode
 from cti.dialtest.call import Call
 from cti.dialtest.phone import Phone
+from cti.dialtest.target import Target
 from cti.dialtest.tones import TONES
-from cti.stack.instance import TRUNK_HOST, Instance
+from cti.ledger.stream import LedgerStream, StreamAway
+from cti.stack.instance import Instance
+
+_PAGE: Final = 500
+_REDIS_S: Final = 5.0
+_CLI_S: Final = 15.0
+
+
+class SeatUnknown(ValueError):
+    """A scenario's seat that the target does not have."""
+
+    def __init__(self, number: str) -> None:
+        super().__init__(f"没有席位 {number} / the stack has no seat {number}")
+
+
+class AsteriskSilent(Exception):
+    """The command that asks Asterisk failed; the text says how."""
+
+
+class Record:
+    """The facts a site's ledger got since `begin`, each read from Redis once.
+
+    Not from the ledger's beginning: that may be years ago, and a seed played before used the same numbers.
+    """
+
+    def __init__(self, target: Target) -> None:
+        self._stream = LedgerStream(target.site, target.redis_url, timeout=_REDIS_S, index_ttl=1)
+        self._next = FactId(0, 0)
+        self._all: list[Fact] = []
+        self._by_ref: dict[str, list[Fact]] = {}
+        self._reading = asyncio.Lock()  # two callers' questions must not read the same page twice
+
+    async def begin(self) -> None:
+        """What is there now is not told. Raises StreamAway."""
+        self._next = (await self._stream.top()).after()
+
+    async def facts(self, ref: str | None = None) -> Sequence[Fact]:
+        """Facts of one call or all, in the ledger's order. Raises StreamAway."""
+        async with self._reading:
+            while page := await self._stream.read(self._next, _PAGE):
+                for _, fields in page:
+                    fact = decode(fields)
+                    if isinstance(fact, Fact):
+                        self._all.append(fact)
+                        self._by_ref.setdefault(fact.ref, []).append(fact)
+                self._next = page[-1][0].after()
+        return self._all if ref is None else self._by_ref.get(ref, [])
+
+    async def close(self) -> None:
+        await self._stream.close()
 
 
 @dataclass(slots=True)
 class Stage:
-    """Phones on an instance. Open with `async with stage(instance, …)`."""
+    """Phones on a stack. Open with `async with stage(instance or target, …)`."""
 
-    instance: Instance
+    target: Target
+    record: Record
+    embedded: Instance | None = None
     seats: dict[str, Phone] = field(default_factory=dict)
     callers: list[Phone] = field(default_factory=list)
+    before: frozenset[str] = frozenset()
+    """channels and bridges that were there already: somebody else's"""
 
     @property
     def server(self) -> tuple[str, int]:
-        return "127.0.0.1", self.instance.ports.sip
+        return self.target.server
+
+    @property
+    def instance(self) -> Instance:
+        """The embedded instance below, whose parts a test may stop and kill. ValueError: it is another stack."""
+        if self.embedded is None:
+            raise ValueError("this stack is not an embedded instance")
+        return self.embedded
 
     async def facts(self, ref: str | None = None) -> list[Fact]:
-        """The ledger's facts, of one call or all, straight from Redis: what a report would read."""
-        client = aioredis.Redis(host="127.0.0.1", port=self.instance.ports.redis)
-        try:
-            rows: Any = await client.xrange(f"cti:{{{self.instance.site}}}:ledger")
-        finally:
-            await client.aclose()
-        facts = [decode(entry) for _, entry in rows]
-        return [f for f in facts if isinstance(f, Fact) and ref in (None, f.ref)]
+        """The ledger's facts since the stage was set, of one call or all, straight from Redis: what a report would
+        read. Raises StreamAway."""
+        return list(await self.record.facts(ref))
 
     async def wait_fact(self, kind: str, ref: str, seconds: float = 15.0) -> Fact | None:
-        """The first fact of this kind of a call, as soon as it is on record."""
+        """The first fact of this kind of a call, as soon as it is on record. Raises StreamAway."""
         for _ in range(int(seconds * 10)):
-            for fact in await self.facts(ref):
+            for fact in await self.record.facts(ref):
                 if fact.kind == kind:
                     return fact
             await asyncio.sleep(0.1)
         return None
 
-    async def leftovers(self, seconds: float = 5.0) -> list[str]:
-        """Channels and bridges Asterisk still has after everybody hung up; empty is right."""
+    async def leftovers(self, seconds: float = 5.0) -> list[str] | None:
+        """Channels and bridges Asterisk still has after everybody hung up, but for those that were there before.
+
+        Empty is right; None: Asterisk cannot be asked. Raises AsteriskSilent.
+        """
+        if self.target.command is None:
+            return None
         left: list[str] = []
-        for _ in range(int(seconds * 5)):
-            left = [*await self.rows("core show channels concise"), *(await self.rows("bridge show all"))[1:]]
+        for _ in range(max(1, int(seconds * 5))):
+            left = [row for name, row in await self._present() if name not in self.before]
             if not left:
                 return []
             await asyncio.sleep(0.2)
         return left
 
+    async def look_before(self) -> None:
+        """Remember whose channels are there already."""
+        if self.target.command is not None:
+            self.before = frozenset([name for name, _ in await self._present()])
+
+    async def _present(self) -> list[tuple[str, str]]:
+        channels = [(row.split("!")[0], row) for row in await self.rows("core show channels concise")]
+        bridges = [(row.split()[0], row) for row in (await self.rows("bridge show all"))[1:]]  # [0]: their head
+        return channels + bridges
+
     async def rows(self, command: str) -> list[str]:
-        """What `asterisk -rx` says to a command, line by line."""
-        argv = self.instance.asterisk_command(command)
-        process = await asyncio.create_subprocess_exec(*argv, stdout=asyncio.subprocess.PIPE)
-        out, _ = await process.communicate()
+        """What Asterisk's CLI says to a command, line by line. Raises AsteriskSilent."""
+        if self.target.command is None:
+            raise AsteriskSilent("没有询问 Asterisk 的命令 / there is no command to ask Asterisk with")
+        argv = self.target.command(command)
+        pipe = asyncio.subprocess.PIPE
+        try:
+            process = await asyncio.create_subprocess_exec(
+                *argv, stdin=asyncio.subprocess.DEVNULL, stdout=pipe, stderr=pipe)  # fmt: skip
+        except OSError as error:
+            raise AsteriskSilent(f"{argv[0]}: {error.strerror}") from None
+        try:
+            async with asyncio.timeout(_CLI_S):
+                out, err = await process.communicate()
+        except TimeoutError:
+            raise AsteriskSilent(f"{argv[0]}: no answer in {_CLI_S:g} s") from None
+        finally:
+            if process.returncode is None:
+                process.kill()
+                await process.wait()
+        if process.returncode:
+            text = (err or out).decode(errors="replace").strip()[-300:]
+            raise AsteriskSilent(f"{argv[0]}: exit {process.returncode}: {text}")
         return [line for line in out.decode(errors="replace").splitlines() if line.strip()]
 
 
+async def _start(phone: Phone) -> None:
+    try:
+        await phone.start()
+    except OSError as error:  # which address it was is all that helps
+        raise OSError(error.errno, error.strerror or str(error), phone.local_host) from None
+
+
 @contextlib.asynccontextmanager
-async def stage(instance: Instance, *, seats: list[str], callers: int) -> AsyncIterator[Stage]:
-    """Register these seats and lay out so many outside callers, each with a tone of his own."""
-    made = Stage(instance)
+async def stage(on: Instance | Target, *, seats: Sequence[str], callers: int) -> AsyncIterator[Stage]:
+    """Register these seats and lay out so many outside callers, each with a tone of his own.
+
+    Raises SeatUnknown, RegistrationRefused, StreamAway, AsteriskSilent; OSError: an address that is not this machine's.
+    """
+    target = on if isinstance(on, Target) else Target.of(on)
+    made = Stage(target, Record(target), None if isinstance(on, Target) else on)
     tones = iter(TONES)
     try:
+        await made.record.begin()
+        await made.look_before()
         for number in seats:
-            seat = instance.directory.seat(number)
-            if seat is None:
-                raise ValueError(f"seat {number} is not in the directory")
-            phone = Phone(number, next(tones), made.server, number, seat.password(instance.key))
+            password = target.seat_password(number)
+            if password is None:
+                raise SeatUnknown(number)
+            phone = Phone(number, next(tones), made.server, number, password, local_host=target.seat_host)
             made.seats[number] = phone
-            await phone.start()
+            await _start(phone)
         for n in range(callers):
-            phone = Phone(f"C{n + 1}", next(tones), made.server, f"1380000{n:04d}", None, local_host=TRUNK_HOST)
+            phone = Phone(f"C{n + 1}", next(tones), made.server, f"1380000{n:04d}", None, local_host=target.caller_host)
             made.callers.append(phone)
-            await phone.start()
+            await _start(phone)
         yield made
     finally:
         for phone in (*made.callers, *made.seats.values()):
             await phone.stop()
+        await made.record.close()
 
 
-__all__ = ["TONES", "Call", "Phone", "Stage", "stage"]
+__all__ = ["TONES", "AsteriskSilent", "Call", "Phone", "Record", "SeatUnknown", "Stage", "StreamAway", "Target",
+           "stage"]  # fmt: skip

@@ -127,6 +127,15 @@ async def test_a_disk_that_fails_stops_nothing_and_is_told_once(rig: Rig, fault:
     assert "paths.state" in logs[0]["cure"]
 
 
+async def test_a_new_link_does_not_read_from_the_start_because_the_disk_is_sick(rig: Rig) -> None:
+    rig.write(row(1))
+    rig.fault = SpoolError("database or disk is full")
+    async with keeping(rig):
+        await until(lambda: rig.bad)
+    rig.write(row(2))
+    assert await rig.catchup.run_once() == 1 and rig.refs == [2]
+
+
 async def test_the_checkpoint_waits_until_all_that_was_heard_is_on_record(rig: Rig) -> None:
     rig.write(row(1))
     rig.waiting = 1

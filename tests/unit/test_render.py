@@ -92,7 +92,8 @@ def test_a_run_after_a_change_says_which_lines_changed_and_no_secret(config: Pat
     dry = run(config, out, "--dry-run", "--diff")
     assert "8103" not in (out / "pjsip.conf").read_text()
     result = run(config, out, "--diff")
-    assert statuses(result) == ["~ pjsip.conf  +14 -0", "~ queues.conf  +1 -0"] == statuses(dry)
+    changes = ["~ extensions.conf  +1 -0", "~ pjsip.conf  +14 -0", "~ queues.conf  +1 -0"]
+    assert statuses(result) == changes == statuses(dry)
     assert "+member => PJSIP/8103,0,8103" in result.output and "+password = ***" in result.output
     secret = re.search(r"username = 8103\npassword = (\S+)", (out / "pjsip.conf").read_text())
     assert secret is not None and secret[1] not in result.output + dry.output

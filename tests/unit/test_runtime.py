@@ -151,6 +151,19 @@ async def test_live_the_clock_ends_what_is_due_but_only_as_far_as_all_was_heard(
     assert outside.outcomes() == [("answered", "")]
 
 
+async def test_the_clock_waits_for_steps_that_stand_in_the_inbox() -> None:
+    """More than one batch was heard: what is proven heard is not yet stepped."""
+    outside = Outside(now=400)
+    outside.heard = us(400)
+    runtime = runtime_on(outside)
+    tell(runtime, VANISHED[:-3])
+    tell(runtime, [e.CallArrived(f"530100-1732406400.{n}", us(15), "12345") for n in range(100, 400)])
+    tell(runtime, VANISHED[-3:])
+    async with running(runtime):
+        await until(lambda: runtime.backlog == 0)
+    assert outside.outcomes() == [("returned", "vanished")]
+
+
 async def test_a_row_from_the_future_moves_no_other_call() -> None:
     outside = Outside(now=15)
     runtime = runtime_on(outside)
@@ -197,6 +210,10 @@ async def test_records_a_crash_cut_off_are_written_at_the_next_start() -> None:
     await runtime.adopt(told(as_facts(VANISHED)))
     assert {f.key for f in outside.facts} == records and len(outside.facts) == len(records)
     assert outside.outcomes() == [("returned", "vanished")]
+    memory = Memory()
+    for fact in (*as_facts(VANISHED), *outside.facts):
+        memory.adopt(fact, us(500))
+    assert memory.unwritten() == []
     again = Outside(now=500)
     second = runtime_on(again)
     await second.adopt(told([*as_facts(VANISHED), *outside.facts]))

@@ -1,8 +1,8 @@
 """`onekey`: every kind of key and every way the other side fails; which story comes next is drawn by the seed.
 
 What may be heard is the same in all of them: from his first answer to his own hang-up the caller always hears somebody
-or music, and exactly the expected terminal records are in the ledger. With `--chaos` the service, its links and Redis are
-killed and stopped meanwhile (chaos.py); nothing here changes for it, for nothing may change for the caller.
+or music, and exactly the expected terminal records are in the ledger. With `--chaos` the service, its links and Redis
+are killed and stopped meanwhile (chaos.py); nothing here changes for it, for nothing may change for the caller.
 
 Knows: stories and what each must come to. Must not know: what is killed when.
 """
