@@ -228,8 +228,10 @@ class _Show:
             for name, value in (("键→振铃 key→INVITE", run.key_to_invite_ms), ("切换间隙 gap", run.swap_gap_ms),
                                 ("候接 wait", run.wait_ms)) if value is not None
         )  # fmt: skip
-        self._console.print(f"{verdict} {run.number + 1:>4}  {run.story + '  ' if run.story else ''}{figures}  [dim]{run.ref}[/]"
-                            f"[yellow]{'  ⚡' * len(run.blows)}[/]", highlight=False)  # fmt: skip
+        what = f"{run.story}  " if run.story else ""
+        struck = f"[yellow]{'  ⚡' * len(run.blows)}[/]" if run.blows else ""
+        line = f"{verdict} {run.number + 1:>4}  {what}{figures}  [dim]{run.ref}[/]{struck}"
+        self._console.print(line, highlight=False)
         for fault in run.faults:
             self._console.print(fault, style="red", markup=False, highlight=False, soft_wrap=True)
         if not run.ladder:
