@@ -22,6 +22,7 @@ from cti.stack.instance import Instance
 _PAGE: Final = 500
 _REDIS_S: Final = 5.0
 _CLI_S: Final = 15.0
+_BOOT_S: Final = 10.0
 
 
 class SeatUnknown(ValueError):
@@ -33,6 +34,10 @@ class SeatUnknown(ValueError):
 
 class AsteriskSilent(Exception):
     """The command that asks Asterisk failed; the text says how."""
+
+
+class _NotBooted(AsteriskSilent):
+    """Asterisk runs and does not know the command: its modules are still being loaded, or it has no such command."""
 
 
 class Record:
@@ -121,9 +126,18 @@ class Stage:
         return left
 
     async def look_before(self) -> None:
-        """Remember whose channels are there already."""
-        if self.target.command is not None:
-            self.before = frozenset([name for name, _ in await self._present()])
+        """Remember whose channels are there already. Raises AsteriskSilent."""
+        if self.target.command is None:
+            return
+        deadline = asyncio.get_running_loop().time() + _BOOT_S
+        while True:
+            try:
+                self.before = frozenset([name for name, _ in await self._present()])
+                return
+            except _NotBooted:
+                if asyncio.get_running_loop().time() > deadline:
+                    raise
+            await asyncio.sleep(0.1)
 
     async def _present(self) -> list[tuple[str, str]]:
         channels = [(row.split("!")[0], row) for row in await self.rows("core show channels concise")]
@@ -153,7 +167,10 @@ class Stage:
         if process.returncode:
             text = (err or out).decode(errors="replace").strip()[-300:]
             raise AsteriskSilent(f"{argv[0]}: exit {process.returncode}: {text}")
-        return [line for line in out.decode(errors="replace").splitlines() if line.strip()]
+        lines = [line for line in out.decode(errors="replace").splitlines() if line.strip()]
+        if lines and lines[0].startswith("No such command"):  # said with exit code 0
+            raise _NotBooted(lines[0])
+        return lines
 
 
 async def _start(phone: Phone) -> None:

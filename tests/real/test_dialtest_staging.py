@@ -26,12 +26,12 @@ PATIENCE = 60.0
 
 
 @contextlib.asynccontextmanager
-async def dialtest(tmp_path: Path, *words: str) -> AsyncIterator[asyncio.subprocess.Process]:
+async def dialtest(tmp_path: Path, *words: str, **environment: str) -> AsyncIterator[asyncio.subprocess.Process]:
     """The command as a process, its temporary files below ``tmp_path/tmp``; it is never left running."""
     (tmp_path / "tmp").mkdir(exist_ok=True)
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "cti", "dialtest", *words, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-        env={**os.environ, "COLUMNS": "200", "TMPDIR": str(tmp_path / "tmp")},
+        env={**os.environ, "COLUMNS": "200", "TMPDIR": str(tmp_path / "tmp"), **environment},
     )  # fmt: skip
     try:
         yield process
@@ -99,6 +99,53 @@ async def test_a_start_that_fails_is_said_in_words(
     code, out, err = await ran(tmp_path, *words)
     assert code == 1 and out == "" and "Traceback" not in err
     assert "无法启动 / cannot start" in err and f"pid {os.getpid()}" in err
+
+
+def unpacker(tmp_path: Path, script: str) -> str:
+    """A PATH on which the unpacking program is this script; it writes its pid to ``pid``."""
+    (tmp_path / "bin").mkdir()
+    program = tmp_path / "bin/mmdebstrap"
+    program.write_text(f'#!/bin/sh\necho $$ > "{tmp_path}/part" && mv "{tmp_path}/part" "{tmp_path}/pid"\n{script}\n')
+    program.chmod(0o755)
+    return f"{tmp_path / 'bin'}:{os.environ['PATH']}"
+
+
+async def test_programs_that_cannot_be_unpacked_are_said_in_words(tmp_path: Path) -> None:
+    path = unpacker(tmp_path, "echo E: no mirror >&2; exit 1")
+    async with dialtest(tmp_path, "queue", "--runtime", str(tmp_path / "runtime"), PATH=path) as process:
+        code, out, err = await said(process)
+    assert code == 1 and "无法启动 / cannot start" in err and "no mirror" in err and "Traceback" not in out + err
+
+
+@pytest.mark.parametrize(("sig", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+async def test_a_signal_while_programs_are_unpacked_stops_the_unpacking(
+    tmp_path: Path, sig: signal.Signals, code: int
+) -> None:
+    path, pid = unpacker(tmp_path, "exec /bin/sleep 120"), tmp_path / "pid"
+    async with dialtest(tmp_path, "queue", "--runtime", str(tmp_path / "runtime"), PATH=path) as process:
+        async with asyncio.timeout(PATIENCE):
+            while not pid.exists():  # noqa: ASYNC110 (another process)
+                await asyncio.sleep(0.02)
+        unpacking = int(pid.read_text())
+        process.send_signal(sig)
+        try:
+            got, out, err = await said(process)
+            assert (got, "Traceback" in out + err) == (code, False), out + err
+            assert not lives(unpacking)
+        finally:
+            if lives(unpacking):
+                os.kill(unpacking, signal.SIGKILL)
+
+
+async def test_a_running_instance_is_played_by_several_callers_at_once(
+    runtime_root: RuntimeRoot, instance: Instance, tmp_path: Path
+) -> None:
+    words = ("--state", str(instance.state), "--runtime", str(runtime_root.path.parent), "--json")
+    code, out, err = await ran(tmp_path, "queue", "--n", "3", "--beside", "3", *words)
+    assert code == 0, out + err
+    told = json.loads(out)
+    assert told["passed"] is True and told["n"] == 3 and told["leftovers"] == []
+    assert await instance._healthy(), "it runs on"
 
 
 async def test_the_same_seed_may_be_played_again_on_a_stack_that_keeps_its_record(instance: Instance) -> None:
