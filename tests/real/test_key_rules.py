@@ -100,6 +100,7 @@ async def test_each_refusal_of_a_seat_is_told_apart_through_the_queue(on: Stage,
     facts = await ended(on)
     assert [f.data["why"] for f in facts if f.kind == "TargetFailed"] == [why, "unreachable"]
     assert outcomes(facts) == [("returned", "unreachable")]
+    assert [len(on.seats[n].calls) for n in ("8001", "8002")] == [1, 1], "a seat that said no is not rung again"
 
 
 async def test_nobody_free_goes_on_to_the_next_target_at_once(on: Stage) -> None:
