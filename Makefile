@@ -14,7 +14,7 @@ ARGS ?=
 
 export PYTHONDONTWRITEBYTECODE = 1
 
-.PHONY: help run test test-fast lint fix bench setup venv runtime lock clean
+.PHONY: help run test test-fast lint fix bench chaos setup venv runtime lock clean
 
 help: ## 显示本说明 / show this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
@@ -38,6 +38,10 @@ fix: venv ## 修正可自动修的 / let ruff mend what it can
 
 bench: setup ## 量时延与容量 / measure latency and capacity
 	$(PY) -m bench $(ARGS)
+
+chaos: setup ## 边杀服务、链路、Redis 边拨测；同一瞬间的两个动作 / dial tests while parts are killed; races (about 15 min)
+	$(PY) -m cti dialtest onekey --chaos --beside 2 $(ARGS)
+	$(PY) -m cti dialtest races --n 300 --beside 2 $(ARGS)
 
 setup: venv runtime ## 只做准备，不启动 / prepare only
 

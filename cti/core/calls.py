@@ -1,7 +1,8 @@
 """The call around its transfers: `step(site, event) → (site, commands)`, the one place where rules meet.
 
-Knows: a caller's way from arrival to the end of his channel, and that a call has at most one open transfer. Must not
-know: Asterisk, clocks, the ledger's storage. Total: no event raises; what does not fit is recorded as an anomaly.
+Knows: a caller's way from arrival to the end of his channel, and that the door lets in one of his transfers at a time.
+Must not know: Asterisk, clocks, the ledger's storage. Total: no event raises; what does not fit is recorded as an
+anomaly.
 
 Every record is written exactly once: `CallEnded` per call, `TransferEnded` per transfer. Its key is made of the
 call's or transfer's id alone, so that a replay, or a catch-up after the service was away, writes the very same one.
@@ -44,7 +45,7 @@ def tick(site: Site, now: int) -> tuple[Site, list[Command]]:
     for ref, call in site.calls.items():
         changed, more = _expire(call, now)
         commands += more
-        if changed.phase is Phase.ENDED and changed.transfer is None and now > changed.ended_at + 10_000_000:
+        if changed.phase is Phase.ENDED and not changed.open and now > changed.ended_at + 10_000_000:
             del calls[ref]
         else:
             calls[ref] = changed
@@ -53,7 +54,7 @@ def tick(site: Site, now: int) -> tuple[Site, list[Command]]:
 
 def next_deadline(site: Site) -> int | None:
     """The earliest time (µs) at which `tick` has something to do."""
-    due = [machine.deadline(call.transfer) for call in site.calls.values() if call.transfer]
+    due = [machine.deadline(transfer) for call in site.calls.values() for transfer in call.open]
     return min((at for at in due if at is not None), default=None)
 
 
@@ -153,11 +154,8 @@ def _transfer_event(call: Call, event: e.Event) -> Step:
         return _open_transfer_hears(call, event)
     known = next((t for t in reversed(call.transfers) if t.id == named), None)
     commands: list[Command] = []
-    if known is None and call.transfer:
-        if isinstance(event, e.TransferRequested) and call.transfer.state is not TransferState.JOINED:
-            return call, [_anomaly(event, "requested-while-open")]
-        if isinstance(event, e.TransferRequested | e.TransferStarted):
-            call, commands = _settle(call, event)
+    if isinstance(event, e.TransferStarted):
+        call, commands = _settle(call, event)
     changed, decided = machine.step(known, event)
     if isinstance(decided, machine.Anomaly):
         return call, [*commands, _anomaly(event, decided.code)]
@@ -170,42 +168,40 @@ def _transfer_event(call: Call, event: e.Event) -> Step:
     return call, commands + more
 
 
-def _settle(call: Call, event: e.Event) -> Step:
-    """The caller moves on from a target that had him only briefly: that transfer was answered, the next one begins."""
-    open_one = call.transfer
-    assert open_one is not None
-    joined = open_one.state is TransferState.JOINED
-    ended = replace(
-        open_one,
-        state=TransferState.ENDED,
-        outcome=Outcome.ANSWERED if joined else Outcome.UNKNOWN,
-        why="" if joined else "overtaken",
-        ended_at=event.at,
-    )
-    return _put(call, open_one, ended)
+def _settle(call: Call, event: e.TransferStarted) -> Step:
+    """The door lets one in at a time. What it had let in before is over: the caller moves on from a target that had him
+    only briefly, which was answered; anything else missed its own end."""
+    commands: list[Command] = []
+    for one in call.open:
+        if one.id == event.transfer or one.state is TransferState.REQUESTED:
+            continue  # asked for at the same instant: the door will refuse it by name
+        joined = one.state is TransferState.JOINED
+        outcome, why = (Outcome.ANSWERED, "") if joined else (Outcome.UNKNOWN, "overtaken")
+        ended = replace(one, state=TransferState.ENDED, outcome=outcome, why=why, ended_at=event.at)
+        call, more = _put(call, one, ended)
+        commands += more
+    return call, commands
 
 
 def _open_transfer_hears(call: Call, event: e.Event) -> Step:
-    """An event of the call as the open transfer sees it."""
-    open_one = call.transfer
-    if open_one is None or type(event) not in machine.NONE:
-        return call, []
-    changed, decided = machine.step(open_one, event)
-    if isinstance(decided, machine.Anomaly):
-        return call, [_anomaly(event, decided.code)]
-    if changed is None or changed is open_one:
-        return call, []
-    return _put(call, open_one, changed)
+    """An event of the call as each open transfer sees it."""
+    commands: list[Command] = []
+    if type(event) not in machine.NONE:
+        return call, commands
+    for one in call.open:
+        changed, decided = machine.step(one, event)
+        if isinstance(decided, machine.Anomaly):
+            commands.append(_anomaly(event, decided.code))
+        elif changed is not None and changed is not one:
+            call, more = _put(call, one, changed)
+            commands += more
+    return call, commands
 
 
 def _put(call: Call, before: Transfer | None, after: Transfer) -> Step:
     """The call with its transfer changed, and the records that change makes."""
     if before is None:
         call = replace(call, transfers=(*call.transfers, after))
-        hidden = call.transfers[-2] if len(call.transfers) > 1 else None
-        if after.state is TransferState.ENDED and hidden and hidden.outcome is Outcome.NONE:
-            # a refused press while another attempt is open must not hide the open one, which stays last
-            call = replace(call, transfers=(*call.transfers[:-2], call.transfers[-1], call.transfers[-2]))
     else:
         call = replace(call, transfers=tuple(after if t.id == after.id else t for t in call.transfers))
     commands: list[Command] = []
@@ -226,11 +222,13 @@ def _put(call: Call, before: Transfer | None, after: Transfer) -> Step:
 
 
 def _expire(call: Call, now: int) -> Step:
-    open_one = call.transfer
-    if open_one is None:
-        return call, []
-    after = machine.expire(open_one, now)
-    return (call, []) if after is open_one else _put(call, open_one, after)
+    commands: list[Command] = []
+    for one in call.open:
+        after = machine.expire(one, now)
+        if after is not one:
+            call, more = _put(call, one, after)
+            commands += more
+    return call, commands
 
 
 # -- records -----------------------------------------------------------------------------------------------------------

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 SETTLE_US = 5_000_000
@@ -92,17 +92,15 @@ class Call:
     transfers: tuple[Transfer, ...] = ()
 
     @property
-    def transfer(self) -> Transfer | None:
-        """The transfer that is open, if any."""
-        if self.transfers and self.transfers[-1].state is not TransferState.ENDED:
-            return self.transfers[-1]
-        return None
+    def open(self) -> tuple[Transfer, ...]:
+        """Transfers that have not ended: at most one the door let in, and any number it has not spoken of yet."""
+        return tuple(t for t in self.transfers if t.state is not TransferState.ENDED)
 
-    def with_transfer(self, changed: Transfer) -> Call:
-        """The call with this transfer put in place of the one of the same id, or appended."""
-        if self.transfers and self.transfers[-1].id == changed.id:
-            return replace(self, transfers=(*self.transfers[:-1], changed))
-        return replace(self, transfers=(*self.transfers, changed))
+    @property
+    def transfer(self) -> Transfer | None:
+        """The open transfer: the one the door let in, else the latest asked for."""
+        begun = next((t for t in self.open if t.state is not TransferState.REQUESTED), None)
+        return begun or next(reversed(self.open), None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,8 @@ from typing import NamedTuple
 
 from cti.dialtest.chaos import Chaos
 from cti.dialtest.report import Report, Run, gaps
-from cti.dialtest.scenarios import everykey, onekey, queue
+from cti.dialtest.scenarios import everykey, onekey, queue, races
+from cti.dialtest.scenarios.scene import SEATS
 from cti.dialtest.stack import AsteriskSilent, Phone, Stage, StreamAway, Target, stage
 from cti.ladder import ladder
 from cti.stack.instance import Instance
@@ -53,7 +54,10 @@ SCENARIOS: dict[str, Scenario] = {
         onekey.WAYS["onekey-110-12345"]),
     "onekey": Scenario(
         "每种按键、每种失败，按种子抽取 / every kind of key and every failure, drawn by the seed",
-        everykey.SEATS, everykey.one, 2),
+        SEATS, everykey.one, 2),
+    "races": Scenario(
+        "同一瞬间两个动作，结果只有一个（仅内嵌的一套） / two acts in one instant, one outcome (embedded only)",
+        SEATS, races.one, 2),
     "queue": Scenario(
         "拨 12345，听音乐排队，座席接听 / a caller of 12345 waits in music and is answered", queue.SEATS, queue.one),
 }  # fmt: skip

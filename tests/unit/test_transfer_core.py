@@ -121,6 +121,24 @@ def test_a_refused_press_is_one_record_and_leaves_the_open_one_alone() -> None:
     assert ended(play) == [("refused", "transfer-running"), ("answered", "")]
 
 
+def test_a_key_that_overtakes_a_request_leaves_it_to_the_door() -> None:
+    """Clicked and typed at once: the typed one was let in, the clicked one is refused by name."""
+    play, click = Play(), f"{REF}-a1"
+    play(*talking(), e.TransferRequested(REF, us(9.99), click, "110", "1001"), *started(10),
+         e.TransferRefused(REF, us(10.01), click, "1001", "transfer-running"), *joined(12), e.CallerLeft(REF, us(30)))
+    assert [(r.data["transfer"], r.data["outcome"]) for r in play.records("TransferEnded")] == [
+        (click, "refused"), (T1, "answered")]
+    assert not play.records("Anomaly")
+
+
+def test_a_request_the_door_never_heard_of_ends_by_itself_beside_a_running_one() -> None:
+    play, click = Play(), f"{REF}-a1"
+    play(*talking(), e.TransferRequested(REF, us(9.99), click, "110", "1001"), *started(10),
+         e.ClockTicked("", us(16)))
+    assert ended(play) == [("unknown", "door-silent")]
+    assert play.call.transfer is not None and play.call.transfer.id == T1
+
+
 def test_steps_that_stop_coming_end_as_unknown_not_as_nothing() -> None:
     play = Play()
     play(*talking(), *started(10), e.ClockTicked("", us(200)))
