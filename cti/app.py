@@ -17,6 +17,7 @@ from collections.abc import AsyncIterator, Mapping
 import structlog
 from panoramisk.message import Message
 
+from cti.ami.actions import AmiError
 from cti.ami.client import AmiClient, AmiConfig
 from cti.ami.switch import AmiSwitch
 from cti.ami.translate import WANTED, BadStep, step_of_message
@@ -58,6 +59,11 @@ def now_us() -> int:
     return time.time_ns() // 1000
 
 
+def hour() -> dt.time:
+    """The site's local time of day: which targets serve now."""
+    return dt.datetime.now(SHANGHAI).time()
+
+
 def entry_book(directory: Directory) -> EntryBook:
     """What the entry of a call needs of the directory."""
     return EntryBook(
@@ -87,7 +93,7 @@ class Service:
                       connect_timeout=settings.timers.connect, backoff_max=settings.timers.reconnect_max),
             wanted=WANTED, on_event=self._on_message, on_up=self._on_up, on_down=self._on_down,
             meter=ami_meter)  # fmt: skip
-        self.switch = AmiSwitch(self.ami, lambda division: routes_for(directory, division), ami_meter, now_us)
+        self.switch = AmiSwitch(self.ami, lambda division: routes_for(directory, division, hour()), ami_meter, now_us)
         self.runtime = Runtime(self.ledger, self.switch, self.metrics, now_us, lambda: self.intake.heard_until)
         self.catchup = CatchUp(
             settings.cel.path, self._tell_row, self._bad_row,
@@ -106,6 +112,7 @@ class Service:
                              self._api())
         self.started_at = now_us()
         self.devices: dict[str, str] = {}
+        self._published: dict[tuple[str, str], str] = {}
 
     async def run(self) -> None:
         """Until cancelled. Raises what no part could mend (a port in use, an unreadable state)."""
@@ -180,8 +187,17 @@ class Service:
 
     async def _on_up(self) -> None:
         """The link is up: lay the routes, read what was missed, then go live, in the order it happened."""
-        await self.switch.publish(routes(self.directory))
+        self._published = {}
+        await self.switch.forget_routes()  # a division that has left config/ must not keep its old route
+        await self._publish()
         await self.intake.link_up()
+
+    async def _publish(self) -> None:
+        """The routes of this hour into AstDB, where keys find them with or without us."""
+        wanted = routes(self.directory, hour())
+        changed = {key: text for key, text in wanted.items() if self._published.get(key) != text}
+        await self.switch.publish(changed)
+        self._published |= changed
 
     def _tell_live(self, event: e.Event, key: str) -> None:
         self.runtime.hear(event, "live", key)
@@ -267,6 +283,9 @@ class Service:
             if states := await self.switch.device_states():
                 self.devices = states
                 self.intake.proven(asked)
+            if self._published and self.ami.connected:
+                with contextlib.suppress(AmiError):  # the link's own end is told elsewhere; it publishes all anew
+                    await self._publish()
             self.metrics.ami_up.set(self.ami.connected)
             phases = Counter(c.phase for c in self.runtime.site.calls.values())
             for phase in Phase:

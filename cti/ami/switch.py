@@ -6,12 +6,13 @@ after sending it changes nothing, a sequence of actions killed in the middle lea
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
 import structlog
 
-from cti.ami.actions import AmiError, AmiLost, AmiTimeout
+from cti.ami.actions import AmiError, AmiLost, AmiRefused, AmiTimeout
 from cti.ami.client import AmiClient
 from cti.ami.wire import AmiBadValue
 from cti.core import commands as c
@@ -92,6 +93,11 @@ class AmiSwitch:
         """Lay the site's general routes into AstDB, family ``route``: what keys use when the service is away."""
         for (platform, division), text in routes.items():
             await self._ami.action("DBPut", {"Family": "route", "Key": f"{platform}/{division}", "Val": text})
+
+    async def forget_routes(self) -> None:
+        """Empty AstDB's family ``route``; until `publish`, keys walk the route rendered into the dialplan."""
+        with contextlib.suppress(AmiRefused):  # there was none
+            await self._ami.action("DBDelTree", {"Family": "route"})
 
     async def device_states(self) -> dict[str, str]:
         """Seat number → Asterisk's device state (NOT_INUSE, INUSE, RINGING, UNAVAILABLE…); empty without a link."""

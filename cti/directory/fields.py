@@ -144,6 +144,12 @@ def _trunk_name(value: str) -> str:
     return value
 
 
+def _hours(value: str) -> str:
+    if not re.fullmatch(r"([01]\d|2[0-3]):[0-5]\d-([01]\d|2[0-3]):[0-5]\d", value) or value[:5] == value[6:]:
+        raise refuse("hours", f"{value[:20]!r} 不是时段 / not a stretch of hours", '如 / e.g. "18:00-08:30"')
+    return value
+
+
 def _secret(value: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9._~+/=-]{12,64}", value):
         raise refuse(
@@ -168,6 +174,8 @@ RouteDivision = Annotated[str, Field(strict=True), AfterValidator(_route_divisio
 KeyCode = Annotated[str, Field(strict=True), AfterValidator(_key_code)]
 Host = Annotated[str, Field(strict=True), AfterValidator(_host)]
 Network = Annotated[str, Field(strict=True), AfterValidator(_network)]
+Hours = Annotated[str, Field(strict=True), AfterValidator(_hours)]
+"""``HH:MM-HH:MM`` local time, the end not included; past midnight when the end is earlier."""
 TrunkName = Annotated[str, Field(strict=True), AfterValidator(_trunk_name)]
 Secret = Annotated[str, Field(strict=True), AfterValidator(_secret)]
 Timeout = Annotated[int, Field(strict=True, ge=3, le=120)]

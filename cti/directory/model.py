@@ -21,6 +21,7 @@ from cti.directory.fields import (
     Division,
     Host,
     HotlineNumber,
+    Hours,
     KeyCode,
     Network,
     Note,
@@ -100,14 +101,26 @@ class Seat(_Frozen):
         return base64.b32encode(digest)[:26].decode().lower()  # 130 bits
 
 
-class GroupTarget(_Frozen):
+class _Target(_Frozen):
+    hours: Hours | None = None
+    """rung in these hours only; always when absent"""
+
+    def serves(self, at: dt.time) -> bool:
+        """Whether it is rung at this local time."""
+        if self.hours is None:
+            return True
+        first, last = (dt.time.fromisoformat(text) for text in self.hours.split("-"))
+        return first <= at < last if first < last else at >= first or at < last
+
+
+class GroupTarget(_Target):
     """Any free seat of the reached platform, of one kind."""
 
     kind: Literal["dedicated", "general"]
     timeout: Timeout
 
 
-class SeatTarget(_Frozen):
+class SeatTarget(_Target):
     """One seat of the reached platform."""
 
     kind: Literal["seat"]
@@ -115,7 +128,7 @@ class SeatTarget(_Frozen):
     timeout: Timeout
 
 
-class PhoneTarget(_Frozen):
+class PhoneTarget(_Target):
     """A telephone outside, reached over a trunk: a duty phone (值班电话), another region."""
 
     kind: Literal["phone"]

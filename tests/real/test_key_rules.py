@@ -206,3 +206,22 @@ async def test_a_refer_by_the_seat_he_was_moved_to(on: Stage, number: str) -> No
     facts = await ended(on)
     assert outcomes(facts).count(("answered", "")) == (2 if forward else 1), outcomes(facts)
     assert codes(facts) == (["bounce"] if number == "12345" else [])
+
+
+async def test_the_routes_of_this_hour_are_in_astdb_and_an_old_one_is_gone(on: Stage) -> None:
+    """Laid by the service, walked without it; what an earlier configuration left there is not walked for ever."""
+    await on.rows("database put route 110/530199 dial~PJSIP/9999~20")
+    service = on.instance.children["cti"]
+    await service.restart()
+    rows = [row for row in await on.rows("database show route") if row.startswith("/route/")]
+    keys = {row.split(":")[0].strip().removeprefix("/route/") for row in rows}
+    assert keys == {f"{route.to}/{route.division}" for route in on.instance.directory.routes}
+    service.kill()
+    call, seat = await talking(on)
+    await seat.dtmf("*110")
+    target = await ringing_at_110(on)
+    target.answer()
+    await call.wait_heard(target.phone.name, 3)
+    call.hangup()
+    await service.restart()
+    assert outcomes(await ended(on)) == [("answered", "")]
