@@ -17,6 +17,9 @@ WORDS: dict[str, str] = {
     "CallerQueued": "排队 {queue} / queued",
     "SeatAnswered": "{seat} 接听（{platform}）/ seat {seat} answered ({takes})",
     "SeatLeft": "{seat} 挂机 / seat {seat} left",
+    "SeatLost": "{seat} 失联（{cause}）/ seat {seat} lost",
+    "CallerReferred": "{seat} 盲转 {to} / referred to {to}",
+    "CallerGone": "通道已不在 / channel gone",
     "CallerRecalled": "回振 {seat} / recalled to {seat}",
     "CallerNotServed": "未能接通 {why} / not served",
     "CallerLeft": "群众挂机 / caller left",
@@ -24,6 +27,7 @@ WORDS: dict[str, str] = {
     "TransferStarted": "{seat} 按键转 {to}（{key}）/ key pressed, to {to}",
     "TransferRefused": "拒绝：{code} / refused",
     "TargetTried": "振铃 {target} / ringing {target}",
+    "TargetRings": "{seat} 话机振铃 / seat {seat} rings",
     "TargetFailed": "{target} 未接：{why} / failed ({cause})",
     "TargetAnswered": "{seat} 接听（{platform}）/ target {seat} answered",
     "CallerJoined": "群众与对方通话 / caller and target joined",
@@ -41,7 +45,8 @@ WORDS: dict[str, str] = {
 }
 ARROWS: dict[str, tuple[int, int]] = {
     "CallArrived": (0, 2), "CallerQueued": (0, 2), "SeatAnswered": (1, 0), "SeatLeft": (1, 2),
-    "TransferStarted": (1, 2),
+    "TransferStarted": (1, 2), "TargetRings": (2, 3), "CallerReferred": (1, 2), "CallerGone": (0, 2),
+    "SeatLost": (1, 2),
     "TransferCancelled": (1, 2), "CallerReleased": (1, 2), "TargetTried": (2, 3), "TargetFailed": (3, 2),
     "TargetAnswered": (3, 2), "CallerJoined": (3, 0), "CallerLeft": (0, 2), "CallerRecalled": (2, 1),
     "CallerWaits": (0, 2), "TransferFailed": (2, 1), "TransferRefused": (2, 1), "JoinOver": (3, 2),

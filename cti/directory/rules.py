@@ -212,6 +212,18 @@ def trunks_are_closed(site: Site) -> Faults:
                 )
 
 
+def trunks_keep_lines(site: Site) -> Faults:
+    """More lines kept for danger than there are would leave routine calls none."""
+    for i, trunk in enumerate(site.directory.trunks):
+        if trunk.reserved >= max(trunk.max_calls, 1):
+            yield site.error(
+                ("trunks", i, "reserved"),
+                f"为危险来电预留 {trunk.reserved} 线，而中继共 {trunk.max_calls} 线 / "
+                f"{trunk.reserved} lines kept for danger of {trunk.max_calls} in all",
+                "少于 max_calls / fewer than max_calls",
+            )
+
+
 def nuisance_is_current(site: Site) -> Faults:
     """An expired entry has no effect and should be renewed or removed; our own numbers are never listed."""
     own = {h.number for h in site.directory.hotlines} | {s.number for s in site.directory.seats}
@@ -236,5 +248,6 @@ RULES: Final[tuple[Callable[[Site], Faults], ...]] = (
     routes_lead_somewhere,
     hotlines_are_served,
     trunks_are_closed,
+    trunks_keep_lines,
     nuisance_is_current,
 )

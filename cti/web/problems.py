@@ -25,7 +25,7 @@ WORDS: Mapping[str, tuple[str, str]] = {
     "malformed-json": ("请求体不是 JSON 对象", "the body is not a JSON object"),
     "not-signed-in": ("缺少令牌，或令牌无效、已过期", "no token, or it is invalid or expired: cti token"),
     "wrong-role": ("该角色不能做这件事", "this role may not do that"),
-    "not-found": ("没有这个地址，见 /api/v1/openapi.json", "no such address: see /api/v1/openapi.json"),
+    "not-found": ("没有这个地址", "no such address"),
     "method-not-allowed": ("该地址不接受此方法", "this address does not take that method"),
     "too-large": ("请求体过大", "the body is too large"),
     "not-json": ("须为 Content-Type: application/json", "Content-Type must be application/json"),
@@ -57,5 +57,5 @@ def response(code: str, detail: str = "", instance: str = "") -> web.Response:
     if code in OFFERS:
         body["offer"] = OFFERS[code]
     headers = {"WWW-Authenticate": "Bearer"} if STATUS[code] == 401 else {}
-    return web.Response(text=json.dumps(body, ensure_ascii=False), status=STATUS[code], headers=headers,
+    return web.Response(text=json.dumps(body, ensure_ascii=False) + "\n", status=STATUS[code], headers=headers,
                         content_type="application/problem+json", charset="utf-8")  # fmt: skip

@@ -12,7 +12,7 @@ import contextlib
 import hashlib
 import json
 import secrets
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from typing import Annotated, Any, Protocol, TypeVar
 
 from aiohttp import web
@@ -120,7 +120,7 @@ class TransfersApi:
         known = isinstance(said, Transfer)
         status = 202 if made is None or made.state is TransferState.REQUESTED else 200 if known else 201
         shown = show(ref, made) if made else {"transfer": ask.transfer, "call": ref, "state": "requested"}
-        return web.json_response(shown, status=status, headers={"Location": f"/api/v1/transfers/{ask.transfer}"})
+        return answer(shown, status, {"Location": f"/api/v1/transfers/{ask.transfer}"})
 
     async def _get(self, request: web.Request) -> web.Response:
         who = self._who(request)
@@ -130,7 +130,7 @@ class TransfersApi:
         call = self._desk.site.calls[ref_of(made.id)]
         if who.role == "agent" and who.seat not in (made.seat, made.target_seat, call.seat):
             raise Refused("not-your-call")
-        return web.json_response(show(call.ref, made))
+        return answer(show(call.ref, made), 200)
 
     async def _cancel(self, request: web.Request) -> web.Response:
         return await self._act(request, commands.TakeBack)
@@ -146,7 +146,7 @@ class TransfersApi:
         if isinstance(found, asking.No):
             raise Refused(found.code)
         self._desk.act(kind(ref, found.id))
-        return web.json_response({**show(ref, found), "asked": kind.__name__}, status=202)
+        return answer({**show(ref, found), "asked": kind.__name__}, 202)
 
     async def _listen(self, request: web.Request) -> web.StreamResponse:
         who = self._who(request)
@@ -190,6 +190,12 @@ class TransfersApi:
     def _transfer(self, transfer_id: str) -> Transfer | None:
         call = self._desk.site.calls.get(ref_of(transfer_id))
         return next((t for t in call.transfers if t.id == transfer_id), None) if call else None
+
+
+def answer(values: Mapping[str, Any], status: int, headers: Mapping[str, str] | None = None) -> web.Response:
+    """JSON in its own letters, a line of its own in a terminal."""
+    return web.Response(text=json.dumps(values, ensure_ascii=False) + "\n", status=status, headers=headers,
+                        content_type="application/json", charset="utf-8")  # fmt: skip
 
 
 def ref_of(transfer_id: str) -> str:

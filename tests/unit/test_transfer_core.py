@@ -223,3 +223,9 @@ def test_replay_is_the_same_every_time() -> None:
     events = [*talking(), *started(10), *joined(14), e.CallerLeft(REF, us(30))]
     assert calls.replay(events) == calls.replay(events)
     assert Site() == Site()
+
+
+def test_the_ladder_has_words_for_every_step() -> None:
+    from cti.ladder import WORDS
+
+    assert set(e.BY_NAME) <= set(WORDS)
