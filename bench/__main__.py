@@ -19,6 +19,8 @@ BENCHES: dict[str, list[str]] = {
     "ami_ingest": ["-m", "bench.ami_ingest", "--json"],
     "ledger": ["-m", "bench.ledger", "--json"],
     "fastagi": ["-m", "bench.fastagi", "--json"],
+    "transfer": ["-m", "bench.transfer", "--json"],
+    "load": ["-m", "bench.load", "--json"],
     "onekey-12345-110": ["-m", "cti", "dialtest", "onekey-12345-110", "--n", "30", "--json"],
     "onekey-110-12345": ["-m", "cti", "dialtest", "onekey-110-12345", "--n", "30", "--json"],
 }

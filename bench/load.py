@@ -14,11 +14,12 @@ import json
 import os
 import sys
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from bench import rig
+from cti.core.facts import Fact
 from cti.dialtest import rtp, tones
 from cti.dialtest.call import Call
 from cti.dialtest.phone import Answer, Phone
@@ -119,18 +120,16 @@ async def burst(on: Stage, number: int, caller: Phone, seats: int) -> list[Moved
     try:
         async with asyncio.timeout(DEADLINE_S), asyncio.TaskGroup() as group:
             found = [group.create_task(whose(firsts, one.caller, DEADLINE_S - 1)) for one in moved]
-        served = [task.result() for task in found]
         await asyncio.sleep(TALK_S)
-        ready = [leg is not None and leg.t_answered is not None for leg in served]
-        pressed = await asyncio.gather(*(leg.dtmf(KEY) for leg in served if leg is not None and leg.t_answered))
-        presses = iter(pressed)
-        pairs = [(leg, next(presses)) if ok and leg is not None else None
-                 for leg, ok in zip(served, ready, strict=True)]  # fmt: skip
-        await _until_moved(targets, [pair[0] for pair in pairs if pair])
+        pairs = await asyncio.gather(*(_press(task.result()) for task in found))
+        for _ in range(int(DEADLINE_S * 20)):  # until every first seat is let go; who is not, `_judge` says
+            if all(pair is None or pair[0].t_ended for pair in pairs):
+                break
+            await asyncio.sleep(0.05)
         await asyncio.sleep(TALK_S)
         for one, call, pair in zip(moved, calls, pairs, strict=True):
             if pair is None:
-                one.fault = "no seat answered"
+                one.fault = "no seat answered, or it could not press"
             else:
                 _judge(one, call, *pair, targets)
     finally:
@@ -139,12 +138,14 @@ async def burst(on: Stage, number: int, caller: Phone, seats: int) -> list[Moved
     return moved
 
 
-async def _until_moved(targets: Sequence[Phone], firsts: Sequence[Call]) -> None:
-    """Until every first seat was let go; what never happens is for `_judge` to say."""
-    for _ in range(int(DEADLINE_S * 20)):
-        if all(leg.t_ended for leg in firsts) and sum(bool(p.calls and p.calls[-1].t_answered) for p in targets):
-            return
-        await asyncio.sleep(0.05)
+async def _press(leg: Call | None) -> tuple[Call, float] | None:
+    """The seat's leg and the end of its last digit; None: it never came so far."""
+    if leg is None or leg.t_answered is None:
+        return None
+    try:
+        return leg, await leg.dtmf(KEY)
+    except TimeoutError:
+        return None
 
 
 def _judge(one: Moved, call: Call, first: Call, pressed: float, targets: Sequence[Phone]) -> None:
@@ -195,7 +196,6 @@ async def measure(rounds: int, seats: int, calls: int) -> dict[str, object]:
             await caller.start()
             try:
                 stood.append(await bridged(on))
-                busy: dict[str, float] = {}
 
                 async def all_bursts() -> None:
                     for number in range(rounds):
@@ -216,16 +216,18 @@ async def measure(rounds: int, seats: int, calls: int) -> dict[str, object]:
             "wrong": wrong}  # fmt: skip
 
 
-async def _cores(pids: dict[str, int], work: object) -> dict[str, float]:
-    """Cores used, by process, while `work` (an awaitable) is done."""
+async def _cores(pids: dict[str, int], work: Awaitable[object]) -> dict[str, float]:
+    """Cores used, by process, while `work` is done."""
     before, began = {name: rig.cpu_seconds(pid) for name, pid in pids.items()}, time.monotonic()
-    await work  # type: ignore[misc]
+    await work
     took = time.monotonic() - began
     return {name: round((rig.cpu_seconds(pid) - before[name]) / took, 3) for name, pid in pids.items()}
 
 
 async def _on_record(on: Stage, wanted: int) -> list[str]:
     """What the ledger lacks: each transfer is there once, as answered; nothing odd is."""
+    facts: list[Fact] = []
+    over: list[Fact] = []
     for _ in range(150):
         facts = await on.facts()
         over = [fact for fact in facts if fact.kind == "TransferEnded"]

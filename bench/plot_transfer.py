@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING
 
 import matplotlib as mpl
 import numpy as np
+from matplotlib.ticker import FixedLocator, NullLocator
 
 if TYPE_CHECKING:
-    from bench.transfer import Run
+    from bench.transfer_report import Run
 
 mpl.use("agg")
-from matplotlib import pyplot as plt  # noqa: E402 (the backend is chosen first)
+from matplotlib import pyplot as plt
 
 
 def draw(runs: Mapping[str, Sequence[Run]], path: Path) -> None:
@@ -25,7 +26,7 @@ def draw(runs: Mapping[str, Sequence[Run]], path: Path) -> None:
     panels = (("key_to_invite_ms", "key → INVITE at the target, ms", True),
               ("gap_ms", "caller without a person at the swap, ms", True),
               ("silence_ms", "longest silence (no person, no music), ms", True),
-              ("cpu_asterisk_ms", "CPU of a transfer, ms (filled: Asterisk; ring: + service)", False))  # fmt: skip
+              ("cpu_asterisk_ms", "CPU of a transfer, ms (ring: with service)", False))  # fmt: skip
     jitter = np.random.default_rng(1)
     for axis, (key, title, log) in zip(axes, panels, strict=True):
         for row, name in enumerate(names):
@@ -42,6 +43,12 @@ def draw(runs: Mapping[str, Sequence[Run]], path: Path) -> None:
                 axis.plot(both, ys, "o", ms=3.5, alpha=0.5, mfc="none", mec=color)
         if log:
             axis.set_xscale("log")
+            low, high = axis.get_xlim()
+            axis.set_xlim(low / 1.2, high * 1.2)
+            ticks = [t for t in (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000) if low / 1.2 <= t <= high * 1.2]
+            axis.xaxis.set_major_locator(FixedLocator(ticks))
+            axis.xaxis.set_minor_locator(NullLocator())
+            axis.set_xticklabels([str(tick) for tick in ticks])
         else:
             axis.set_xlim(left=0)
         if key == "gap_ms":

@@ -23,6 +23,7 @@ from pathlib import Path
 import aiohttp
 
 from bench import rig
+from bench.transfer_report import Run, summary, text
 from cti.dialtest.call import Call
 from cti.dialtest.hearing import MUSIC
 from cti.dialtest.phone import Answer, Phone
@@ -38,7 +39,6 @@ CONSULT_S = 0.1
 HELD_BACK_S = 0.25
 """A digit mutes the seat while it is typed and held back; a seat that goes on talking is heard again that long after.
 The figures `silence_ms` and `alone_ms` have the typing in them."""
-INVITE_RATIO_BAR, GAP_BAR_MS = 2.0, 60.0
 
 Press = Callable[["Bench", Call, int], Awaitable[float]]
 
@@ -56,33 +56,6 @@ class Variant:
     """the seat talks to the target first, and hangs up itself"""
     bar: bool = False
     """make before break: the bars are for it"""
-
-
-@dataclass(slots=True)
-class Run:
-    """One transfer; milliseconds. None: the run failed before."""
-
-    variant: str
-    number: int
-    answer_after_ms: float
-    key_to_invite_ms: float | None = None
-    gap_ms: float | None = None
-    """the longest the caller heard no person, from the last digit (one key: 250 ms later) until he has the target"""
-    silence_ms: float | None = None
-    """the longest he heard neither person nor music, from the first digit on"""
-    alone_ms: float | None = None
-    """all the time he heard no person, from the first digit on"""
-    cpu_asterisk_ms: float | None = None
-    """from the first digit until 0.4 s after he has the target"""
-    cpu_service_ms: float | None = None
-    seconds: float | None = None
-    """how long that was: a standing call costs CPU too"""
-    own_late_ms: float = 0.0
-    """how late our own phones sent a packet at worst: in the figures, not taken off"""
-    fault: str = ""
-
-
-FIGURES = ("key_to_invite_ms", "gap_ms", "silence_ms", "alone_ms", "cpu_asterisk_ms", "cpu_service_ms", "seconds")
 
 
 @dataclass(slots=True)
@@ -151,7 +124,7 @@ async def one(bench: Bench, name: str, number: int, rng: random.Random) -> Run:
         if call.t_ended is not None:
             raise ValueError("the caller was dropped")
     except (ValueError, TimeoutError, aiohttp.ClientError) as why:
-        run.fault = f"{why or type(why).__name__}: the caller heard {call.heard()}"
+        run.fault = f"{str(why) or type(why).__name__}: the caller heard {call.heard()}"
     finally:
         call.hangup()
     try:
@@ -243,45 +216,6 @@ async def measure(n: int, seed: int, names: Sequence[str], tell: Callable[[Run],
         return bench.runs, wrong
 
 
-def summary(runs: Sequence[Run]) -> dict[str, object]:
-    """Spread of each figure by variant, ratios to Asterisk's blindxfer in this run, whether the bars are met."""
-    names = list(dict.fromkeys(run.variant for run in runs))
-    table: dict[str, dict[str, dict[str, float]]] = {}
-    for name in names:
-        good = [run for run in runs if run.variant == name and not run.fault]
-        table[name] = {f: rig.spread([v for r in good if (v := getattr(r, f)) is not None]) for f in FIGURES if good}
-    base = table.get("blindxfer") or {}
-    ratios = {
-        name: {f"{figure}_{p}": rig.ratio(row[figure][p], base[figure][p])
-               for figure in FIGURES[:-2] for p in ("median", "p99")}
-        for name, row in table.items() if row and base
-    }  # fmt: skip
-    bars: dict[str, bool] = {}
-    for name, row in table.items():
-        if row and VARIANTS[name].bar:
-            bars[f"{name} swap gap p99 <= {GAP_BAR_MS:g} ms"] = row["gap_ms"]["p99"] <= GAP_BAR_MS
-            if (times := ratios.get(name, {}).get("key_to_invite_ms_p99")) is not None:
-                bars[f"{name} key to INVITE p99 <= {INVITE_RATIO_BAR:g} x blindxfer"] = times <= INVITE_RATIO_BAR
-    return {"variants": table, "ratios_to_blindxfer": ratios, "bars": bars}
-
-
-def text(found: dict[str, object]) -> str:
-    """The table for people."""
-    table, ratios, bars = found["variants"], found["ratios_to_blindxfer"], found["bars"]
-    assert isinstance(table, dict) and isinstance(ratios, dict) and isinstance(bars, dict)
-    shown = ("key_to_invite_ms", "gap_ms", "silence_ms", "alone_ms", "cpu_asterisk_ms", "cpu_service_ms")
-    heads = ("key→INVITE", "gap", "silence", "alone", "CPU Asterisk", "CPU service")
-    lines = ["ms: median / p99 / max", " " * 15 + "".join(f"{head:>24}" for head in heads)]
-    for name, row in table.items():
-        cells = ("{median:.1f} / {p99:.1f} / {max:.1f}".format(**row[f]) if row else "-" for f in shown)
-        lines.append(f"{name:15}" + "".join(f"{cell:>24}" for cell in cells))
-    lines.append("× blindxfer in this run: median / p99")
-    for name, row in ratios.items():
-        cells = (f"{row[f + '_median'] or 0:.2f} / {row[f + '_p99'] or 0:.2f}" for f in shown[:-1])
-        lines.append(f"{name:15}" + "".join(f"{cell:>24}" for cell in cells))
-    return "\n".join(lines + [f"{'met   ' if met else 'MISSED'} {bar}" for bar, met in bars.items()])
-
-
 def main() -> int:
     """0: every run worked (whether the bars are met stands in the output); 1: some did not."""
     parser = argparse.ArgumentParser("python -m bench.transfer", description=(__doc__ or "").partition("\n\n")[0])
@@ -301,14 +235,16 @@ def main() -> int:
                   file=sys.stderr, flush=True)  # fmt: skip
 
     runs, wrong = asyncio.run(measure(args.n, args.seed, args.only, tell))
-    found = summary(runs)
+    found = summary(runs, [name for name, variant in VARIANTS.items() if variant.bar])
     faults = [f"{run.variant} {run.number}: {run.fault}" for run in runs if run.fault] + wrong
     if not args.json:
         print(text(found))
         print(*faults, sep="\n")
     else:
-        about = {"n": args.n, "seed": args.seed, "seconds": round(time.monotonic() - began, 1),
-                 "load_average": os.getloadavg(), "own_late_ms": rig.spread([run.own_late_ms for run in runs])}  # fmt: skip
+        about = {
+            "n": args.n, "seed": args.seed, "seconds": round(time.monotonic() - began, 1),
+            "load_average": os.getloadavg(), "own_late_ms": rig.spread([run.own_late_ms for run in runs]),
+        }  # fmt: skip
         print(json.dumps({**about, **found, "faults": faults, "runs": [asdict(run) for run in runs]}))
     from bench.plot_transfer import draw  # matplotlib takes a second to load: not while calls are measured
 
