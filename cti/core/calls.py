@@ -162,6 +162,11 @@ def _transfer_event(call: Call, event: e.Event) -> Step:
     if changed is None or changed is known:
         return call, commands
     call, more = _put(call, known, changed)
+    if changed.state is not TransferState.ENDED and call.phase is Phase.ENDED:
+        gone = replace(changed, state=TransferState.ENDED, outcome=Outcome.ABANDONED, why="caller-left",
+                       ended_at=event.at)  # fmt: skip
+        call, last = _put(call, changed, gone)  # the key and his hang-up crossed: his end was told first
+        more += last
     if isinstance(event, e.TransferRequested) and known is None:
         more.append(KnockDoor(call.ref, event.transfer, event.to, event.seat, bool(event.danger), event.summary,
                               event.only))  # fmt: skip

@@ -65,6 +65,14 @@ def test_a_target_that_vanishes_at_once_is_returned_not_answered() -> None:
     assert play.call.takers == ("1001",) and play.call.platforms == ("12345",) and play.call.seat == "1001"
 
 
+def test_a_key_told_after_the_callers_end_is_abandoned_at_once() -> None:
+    play = Play()
+    play(*talking(), e.CallerLeft(REF, us(10)), *started(10.001))
+    assert ended(play) == [("abandoned", "caller-left")]
+    play(e.ClockTicked("", us(400)))
+    assert len(ended(play)) == 1
+
+
 def test_a_target_that_refers_him_on_had_him() -> None:
     play = Play()
     play(*talking(), *started(10), *joined(14), e.CallerReferred(REF, us(15), "8001", "9999"),

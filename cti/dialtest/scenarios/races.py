@@ -36,6 +36,8 @@ class End:
     having: Call | None
     may: tuple[Outcomes, ...]
     caller_left: bool = False
+    cut_short: bool = False
+    """the seat hung up before its code was whole: Asterisk gives what it had to the caller, as digits"""
 
 
 Race = Callable[[Scene], Awaitable[End]]
@@ -112,7 +114,8 @@ async def key_seat_leaves(s: Scene) -> End:
     try:
         target = await s.rings(1.0)
     except Lost:
-        return End(None, ([], [("refused", "caller-gone")], [("refused", "not-your-call")]), caller_left=True)
+        return End(None, ([], [("refused", "caller-gone")], [("refused", "not-your-call")]), caller_left=True,
+                   cut_short=True)  # fmt: skip
     await asyncio.sleep(0.2)
     target.answer()
     await s.heard(target.phone)
@@ -183,7 +186,7 @@ async def one(stage: Stage, number: int, rng: random.Random, phone: Phone) -> Ru
             run.faults.append("the caller was dropped")
         run.heard = str(call.heard())
         if scene is not None:
-            no_silence(run, call, scene, time.monotonic())
+            no_silence(run, call, scene, scene.typed[-1][0] if end.cut_short else time.monotonic(), end.cut_short)
         call.hangup()
     facts = await on_record(stage, run, cli)
     got = sorted((str(f.data["outcome"]), str(f.data["why"])) for f in facts if f.kind == "TransferEnded")
