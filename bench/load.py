@@ -257,8 +257,8 @@ def main() -> int:
                for key in ("key_to_invite_ms", "gap_ms", "own_late_ms")}  # fmt: skip
     # how late our own phones were is taken off before a gap is judged, as dialtest does; the figures have it in them
     over = sum(one.gap_ms is not None and one.gap_ms - one.own_late_ms > GAP_BAR_MS for one in moved)
-    result = {"transfers": len(moved), "failed": len(failed), "gaps_over_60_ms": over, **found, **figures, "faults": failed + wrong,
-              "load_average": os.getloadavg()}  # fmt: skip
+    result = {"transfers": len(moved), "failed": len(failed), "gaps_over_60_ms": over, **found, **figures,
+              "faults": failed + wrong, "load_average": os.getloadavg()}  # fmt: skip
     if args.json:
         print(json.dumps({**result, "runs": [asdict(one) for one in moved]}))
     else:
