@@ -11,6 +11,8 @@ RUNTIME ?= .runtime
 PY := .venv/bin/python
 PACKAGES := cti ivr conference bench tests
 ARGS ?=
+# Tests on the real parts wait most of their time: three at once keep two cores half busy. JOBS=0: one after another.
+JOBS ?= 3
 
 export PYTHONDONTWRITEBYTECODE = 1
 
@@ -23,7 +25,7 @@ run: setup ## 起全套并打开演示（Ctrl-C 全部停止） / everything on 
 	@exec $(PY) -m cti up --demo $(ARGS)
 
 test: setup lint ## 静态检查＋全部测试（真实 Asterisk） / lint and the whole suite on the real parts
-	$(PY) -m pytest $(ARGS)
+	$(PY) -m pytest -n $(JOBS) --dist worksteal $(ARGS)
 
 test-fast: venv ## 只跑不需要 Asterisk 的测试 / only what needs nothing but Python
 	$(PY) -m pytest tests/unit $(ARGS)

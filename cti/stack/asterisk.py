@@ -23,16 +23,18 @@ FOLDERS = ("etc", "db", "lib", "agi", "cache", "spool", "sounds", "etc/local.d",
 """Made beforehand: without log/cel-custom rows of Asterisk's own record are lost with one ERROR line (ASTERISK.md
 §6)."""
 SOCKET_MAX = 100
+"""AF_UNIX holds 107 bytes; a longer name is cut short in silence, by Asterisk too"""
 
 
 def run_folder(state: Path) -> Path:
     """Where the control socket lives: in the state folder, or, when that path is too long for AF_UNIX, a private
-    folder of the temporary directory named after it."""
-    folder = state / "run"
-    if len(str(folder / "asterisk.ctl")) > SOCKET_MAX:
-        digest = hashlib.sha256(str(state).encode()).hexdigest()[:12]
-        folder = Path(tempfile.gettempdir()) / f"hotline-cti-{os.getuid()}-{digest}"
-    return folder
+    folder of the temporary directory (or of /tmp, when that is too long as well) named after it."""
+    digest = hashlib.sha256(str(state).encode()).hexdigest()[:12]
+    elsewhere = f"hotline-cti-{os.getuid()}-{digest}"
+    for folder in (state / "run", Path(tempfile.gettempdir()) / elsewhere):
+        if len(os.fsencode(folder / "asterisk.ctl")) <= SOCKET_MAX:
+            return folder
+    return Path("/tmp") / elsewhere
 
 
 def make_run_folder(place: Place) -> None:

@@ -27,7 +27,10 @@ Kind = Literal["tcp", "udp"]
 
 LOOPBACK = "127.0.0.1"
 # Below Linux's range for outgoing connections (32768 and up): no client socket sits on a port we promised.
-FIRST, LAST = 20_000, 32_000
+FIRST, LAST = 10_000, 32_000
+SINGLES = 2_000
+"""Single ports come from the last so many, ranges from the first on, each at a multiple of its size: strewn among one
+another, a few instances left no room for a whole range of RTP."""
 TCP_LISTEN = "0A"  # st column of /proc/net/tcp
 
 _TYPES: dict[Kind, int] = {"tcp": socket.SOCK_STREAM, "udp": socket.SOCK_DGRAM}
@@ -120,30 +123,30 @@ def check_free(port: int, kind: Kind) -> PortTaken | None:
 
 
 def _claim_run(kind: Kind, count: int) -> int:
-    """First port of `count` free ones in a row, searched from a random start, once around."""
+    """First port of `count` free ones in a row."""
     if not 1 <= count <= LAST - FIRST:
         raise ValueError(f"cannot give {count} ports out of {LAST - FIRST}")
-    step = 2 if count > 1 else 1
-    starts = range(FIRST, LAST - count + 1, step)
-    offset = random.randrange(len(starts))
-    index = 0
-    while index < len(starts):
-        first = starts[(offset + index) % len(starts)]
-        bad = _claim_all(kind, first, count)
-        if bad is None:
+    starts: list[int]
+    if count == 1:  # From a random start, once around: a number just given back is rarely the next one.
+        singles = range(max(FIRST, LAST - SINGLES), LAST)
+        offset = random.randrange(len(singles))
+        starts = [*singles[offset:], *singles[:offset]]
+    else:
+        starts = [*range(FIRST + FIRST % 2, LAST - count + 1, count + count % 2)]
+    for first in starts:
+        if _claim_all(kind, first, count):
             return first
-        index += (bad - first) // step + 1  # No run that contains the bad port can do.
     raise OSError(errno.EADDRNOTAVAIL, f"no {count} free {kind} ports in {FIRST}-{LAST} on loopback")
 
 
-def _claim_all(kind: Kind, first: int, count: int) -> int | None:
-    """Claim the whole run, or claim nothing and return the first port that stood in the way."""
+def _claim_all(kind: Kind, first: int, count: int) -> bool:
+    """Claim the whole run, or nothing when one of them is claimed or in use."""
     for port in range(first, first + count):
         claimed = _claims.take(port)
         if not claimed or not _bindable(port, kind):
             release(*range(first, port + claimed))
-            return port
-    return None
+            return False
+    return True
 
 
 def _bindable(port: int, kind: Kind) -> bool:

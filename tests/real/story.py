@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from cti.core.facts import Fact
 from cti.dialtest.call import Call
 from cti.dialtest.phone import Answer
@@ -34,7 +36,12 @@ async def ringing_at_110(on: Stage, cli: str = CLI) -> Call:
 
 async def ended(on: Stage, cli: str = CLI) -> list[Fact]:
     """All facts of the caller's call once it is on record as ended."""
-    arrived = [f for f in await on.facts() if f.kind == "CallArrived" and f.data["caller"] == cli]
+    arrived: list[Fact] = []
+    for _ in range(150):  # a service that was just started is still reading what it missed
+        arrived = [f for f in await on.facts() if f.kind == "CallArrived" and f.data["caller"] == cli]
+        if arrived:
+            break
+        await asyncio.sleep(0.1)
     assert len(arrived) == 1
     assert await on.wait_fact("CallEnded", arrived[0].ref) is not None
     return await on.facts(arrived[0].ref)

@@ -112,7 +112,7 @@ async def test_a_start_that_fails_leaves_nothing(
     expected: dict[str, type[BaseException]] = {
         "ports": PortsTaken, "layout": RootFailed, "asterisk": ChildFailed, "service": ChildFailed,
         "cancelled": asyncio.CancelledError}  # fmt: skip
-    root, config, before = runtime_root, folder("config"), set(run_folders())
+    root, config = runtime_root, folder("config")
     if fails == "layout":
         root = RuntimeRoot(tmp_path / "empty", {}, "given")
     if fails == "asterisk":
@@ -156,24 +156,33 @@ async def test_a_start_that_fails_leaves_nothing(
     started = [child.pid for child in made.supervisor.children]
     assert not any(map(lives, started)) and bool(started) is (fails not in ("ports", "layout"))
     assert unclaimed(ports) and clean(state)
-    assert set(run_folders()) == before
+    assert not outside(state).exists()
 
 
-def run_folders() -> list[Path]:
-    return list(Path(tempfile.gettempdir()).glob(f"hotline-cti-{os.getuid()}-*"))
+def outside(state: Path) -> Path:
+    """The folder of the control socket of an instance whose own path is too long for one."""
+    return run_folder(state.resolve() / "asterisk")
 
 
 async def test_the_run_folder_of_a_long_path_is_private_and_goes_with_the_instance(
     runtime_root: RuntimeRoot, directory: Directory, tmp_path: Path
 ) -> None:
-    state, before = tmp_path / ("s" * 90), set(run_folders())
-    config, plan = folder("config"), folder("dialplan")
+    state = tmp_path / ("s" * 90)
+    config, plan, place = folder("config"), folder("dialplan"), outside(state)
+    assert place.parent == Path(tempfile.gettempdir()) and not place.exists()
     async with Instance(runtime_root, state, directory, config, plan, service=False) as made:
-        (place,) = set(run_folders()) - before
         assert place == made.place.run and (place / "asterisk.ctl").is_socket()
         assert place.stat().st_mode & 0o777 == 0o700
         made.children["asterisk"].kill()  # so that it cannot tidy up itself
-    assert set(run_folders()) == before and clean(state)
+    assert not place.exists() and clean(state)
+
+
+def test_a_temporary_directory_that_is_too_long_as_well_is_not_used(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Asterisk cuts the socket's path short without a word, and its folder stayed behind."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / ("t" * 90)))
+    assert run_folder(tmp_path / ("s" * 90)).parent == Path("/tmp")
 
 
 async def test_a_run_folder_somebody_else_could_write_to_is_refused(
@@ -181,7 +190,7 @@ async def test_a_run_folder_somebody_else_could_write_to_is_refused(
 ) -> None:
     state = tmp_path / ("s" * 90)
     made = Instance(runtime_root, state, directory, folder("config"), folder("dialplan"), service=False)
-    place = run_folder(state.resolve() / "asterisk")
+    place = outside(state)
     place.mkdir(mode=0o777)
     place.chmod(0o777)
     try:
