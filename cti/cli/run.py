@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import click
+import uvloop
 
 from cti.directory import Directory, load_directory
 from cti.log import configure_logging
@@ -54,7 +55,9 @@ def run(config: Path | None) -> None:
         finally:
             await service.close()
 
-    asyncio.run(until_stopped(serve()))
+    # uvloop: a request from outside passes some ten turns of the loop on its way to Asterisk
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(until_stopped(serve()))
 
 
 @click.command()

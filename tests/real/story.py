@@ -34,6 +34,12 @@ async def ringing_at_110(on: Stage, cli: str = CLI) -> Call:
     return target
 
 
+def data_of(target: Call) -> dict[str, str]:
+    """What the phone's screen was told in its INVITE: `X-Hotline: call=…; transfer=…; …`."""
+    pairs = (pair.partition("=") for pair in target.invite.headers.get("X-Hotline").split("; "))
+    return {name: value for name, _, value in pairs}
+
+
 async def ended(on: Stage, cli: str = CLI) -> list[Fact]:
     """All facts of the caller's call once it is on record as ended."""
     arrived: list[Fact] = []

@@ -10,7 +10,7 @@ from cti.core.facts import Fact
 from cti.dialtest.call import Call
 from cti.dialtest.phone import Answer, Reject, Ring
 from cti.dialtest.stack import Stage
-from tests.real.story import CLI, ended, outcomes, ringing_at_110, talking
+from tests.real.story import CLI, data_of, ended, outcomes, ringing_at_110, talking
 
 pytestmark = pytest.mark.real
 
@@ -132,7 +132,7 @@ async def test_danger_is_on_the_record_and_makes_the_callback_urgent(on: Stage) 
     call, seat = await talking(on)
     await seat.dtmf("**110")
     target = await ringing_at_110(on)
-    assert target.invite.headers.get("X-Hotline-Danger") == "1"
+    assert data_of(target)["danger"] == "1"
     call.hangup()
     facts = await ended(on)
     assert [f.data["danger"] for f in facts if f.kind == "TransferEnded"] == [1]
@@ -145,14 +145,13 @@ async def test_the_data_is_on_the_screen_before_the_answer(on: Stage) -> None:
     await on.rows(f"dialplan set chanvar {caller} SHARED(NOTE) %E7%81%AB")
     await seat.dtmf("*110")
     target = await ringing_at_110(on)
-    got = {name: target.invite.headers.get(f"X-Hotline-{name}") for name in
-           ("Call", "Transfer", "First", "Caller", "Division", "Danger", "Summary")}  # fmt: skip
+    got = data_of(target)
     facts = [f for f in await on.facts() if f.data.get("caller") == CLI]
     started = await on.wait_fact("TransferStarted", facts[0].ref)
     rings = await on.wait_fact("TargetRings", facts[0].ref)
     assert started is not None and rings is not None and rings.data["seat"] == target.phone.user
-    assert got == {"Call": facts[0].ref, "Transfer": started.data["transfer"], "First": "12345", "Caller": CLI,
-                   "Division": "530100", "Danger": "0", "Summary": "%E7%81%AB"}  # fmt: skip
+    assert got == {"call": facts[0].ref, "transfer": started.data["transfer"], "first": "12345", "caller": CLI,
+                   "division": "530100", "danger": "0", "summary": "%E7%81%AB", "recording": ""}  # fmt: skip
     call.hangup()
     await ended(on)
 
