@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from collections.abc import Mapping
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field
@@ -18,6 +19,12 @@ from pydantic_core import PydanticCustomError
 from cti.directory import divisions
 
 CANCEL_KEY = "*9"
+ROOM_KEYS: Mapping[str, tuple[str, str]] = {
+    "*3": ("confer", ""), "*71": ("decide", "own"), "*72": ("decide", "other"), "*73": ("decide", "undecided"),
+    "*74": ("decide", "guidance"),
+}  # fmt: skip
+"""Keys of a three-party call: code → (what, argument) in [key] of key.conf. Fixed, as the cancel key is."""
+_FIXED = (CANCEL_KEY, "*3", "*7")
 """takes a ringing transfer back, on every seat (dialplan/key.conf)"""
 
 Platform = Literal["12345", "110"]
@@ -93,6 +100,9 @@ def _route_division(value: str) -> str:
 def _key_code(value: str) -> str:
     if value.startswith(CANCEL_KEY):
         text = f"{CANCEL_KEY} 是取消键 / {CANCEL_KEY} is the cancel key"
+        raise refuse("key", text, "换一个开头 / begin it otherwise")
+    if value.startswith(_FIXED):
+        text = f"{value[:2]} 开头的按键用于三方通话 / keys that begin {value[:2]} are those of the three-party call"
         raise refuse("key", text, "换一个开头 / begin it otherwise")
     if not value.startswith(("*", "#")):
         raise refuse(

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from cti.directory.model import Directory, Hotline, Nuisance, Route, Seat, Trunk
+from cti.directory.model import ConferenceRules, Directory, Hotline, Nuisance, Route, Seat, Trunk
 from cti.directory.rules import Site, find_faults
 from cti.problem import ConfigError, Problem, did_you_mean
 from cti.yamlfile import Document, load
@@ -25,6 +25,7 @@ class _File(BaseModel):
 
 class _Hotlines(_File):
     hotlines: tuple[Hotline, ...] = Field(min_length=1, max_length=64)
+    conference: ConferenceRules = ConferenceRules()
 
 
 class _Seats(_File):
@@ -80,6 +81,8 @@ def check_directory(folder: Path, today: dt.date) -> Checked:
         file, found = validate(model, documents[name], private)
         problems += found
         parts[name] = getattr(file, name, None)
+        if isinstance(file, _Hotlines):
+            parts["conference"] = file.conference
     directory = None
     if not problems:
         directory = Directory.model_construct(**parts)

@@ -78,10 +78,26 @@ class Hotline(_Frozen):
     danger_keys: Mapping[KeyCode, Platform] = Field(default_factory=dict)
     """the same for danger to life: ahead of routine in every queue, and over a trunk's reserved lines"""
 
+    conference_keys: Mapping[KeyCode, Platform] = Field(default_factory=dict)
+    """code → platform brought in beside the caller and his seat: the three-party call"""
+
     @property
     def every_key(self) -> Mapping[KeyCode, Platform]:
         """Routine and danger keys alike."""
         return {**self.keys, **self.danger_keys}
+
+
+class ConferenceRules(_Frozen):
+    """The three-party call; seconds."""
+
+    decide: Annotated[int, Field(strict=True, ge=30, le=3600)] = 180
+    """nobody has said who accepts by then: the platform that received the call first does (首接)"""
+    remind: Annotated[int, Field(strict=True, ge=5, le=600)] = 30
+    """both seats are reminded so long before"""
+    aside: Annotated[int, Field(strict=True, ge=3, le=600)] = 60
+    """the longest private conferring: then the caller is back by himself"""
+    words: Annotated[int, Field(strict=True, ge=1, le=600)] = 30
+    """the caller has hung up: so long the two seats may finish their words"""
 
 
 class Seat(_Frozen):
@@ -182,6 +198,7 @@ class Directory(_Frozen):
     routes: tuple[Route, ...]
     trunks: tuple[Trunk, ...] = ()
     nuisance: tuple[Nuisance, ...] = ()
+    conference: ConferenceRules = ConferenceRules()
 
     @cached_property
     def platforms(self) -> tuple[Platform, ...]:

@@ -94,6 +94,7 @@ def keys_lead_somewhere(site: Site) -> Faults:
     for i, hotline in enumerate(site.directory.hotlines):
         both = [("keys", *item) for item in hotline.keys.items()]
         both += [("danger_keys", *item) for item in hotline.danger_keys.items()]
+        both += [("conference_keys", *item) for item in hotline.conference_keys.items()]
         for part, code, platform in both:
             way: Way = ("hotlines", i, part, code)
             if platform not in site.directory.platforms:

@@ -15,7 +15,7 @@ import jinja2
 
 from cti.core.routing import WHY_OF
 from cti.directory import Directory
-from cti.directory.fields import CANCEL_KEY
+from cti.directory.fields import CANCEL_KEY, ROOM_KEYS
 from cti.routes import line_of, routes
 
 DEDICATED_WEIGHT = 5
@@ -65,10 +65,7 @@ class Place(Told):
 
 
 def _facts(directory: Directory, told: Told, instance_key: bytes) -> dict[str, Any]:
-    codes = {(code, to): "k" + code.replace("*", "s").replace("#", "h")
-             for h in directory.hotlines for code, to in h.every_key.items()}  # fmt: skip
-    danger = {(code, to) for h in directory.hotlines for code, to in h.danger_keys.items()}
-    names = {h.platform: "#".join(["kcancel", *(codes[k] for k in h.every_key.items())]) for h in directory.hotlines}
+    keys, names = _keys(directory)
     queues = []
     for hotline in directory.hotlines:
         rules = hotline.queue
@@ -92,18 +89,43 @@ def _facts(directory: Directory, told: Told, instance_key: bytes) -> dict[str, A
         "rtp": {"first": told.rtp.start, "last": told.rtp.stop - 1},
         "agi": {"host": told.agi_host, "port": told.agi_port},
         "seats": [{"number": s.number, "platform": s.platform, "kind": s.kind, "secret": s.password(instance_key),
-                   "features": names.get(s.platform, "kcancel")} for s in directory.seats],
+                   "features": names.get(s.platform, FIXED)} for s in directory.seats],
         "trunks": directory.trunks, "hotlines": [{"number": h.number, "platform": h.platform, "division":
         h.division, "priority": h.priority,
                       "wait": h.queue.wait, "recall": h.recall} for h in directory.hotlines],
         "queues": queues,
-        "keys": [{"name": name, "code": code, "exten": "transfer", "to": to, "danger": int((code, to) in danger)}
-                 for (code, to), name in codes.items()]
-        + [{"name": "kcancel", "code": CANCEL_KEY, "exten": "cancel", "to": "", "danger": ""}],
+        "keys": keys,
+        "room": directory.conference,
         "lines": [{"platform": p, "queue": line_of(p, "general", directory)} for p in directory.platforms],
         "reasons": sorted(WHY_OF.items()),
         "routes": [{"to": to, "text": every[to, "*"]} for to in directory.platforms if (to, "*") in every],
     }  # fmt: skip
+
+
+def _keys(directory: Directory) -> tuple[list[dict[str, Any]], dict[str, str]]:
+    """Every feature code as features.conf names it, and which of them the phones of a platform have."""
+    keys: dict[str, dict[str, Any]] = {
+        _name(code): {"code": code, "exten": exten, "to": arg, "danger": ""}
+        for code, (exten, arg) in FIXED_KEYS.items()
+    }
+    names = {hotline.platform: [FIXED] for hotline in directory.hotlines}
+    for hotline in directory.hotlines:
+        for exten, danger, codes in (("transfer", 0, hotline.keys), ("transfer", 1, hotline.danger_keys),
+                                     ("bring-in", 0, hotline.conference_keys)):  # fmt: skip
+            for code, to in codes.items():
+                name = f"{_name(code)}x{to}"
+                keys[name] = {"code": code, "exten": exten, "to": to, "danger": danger}
+                names[hotline.platform].append(name)
+    return [{"name": name, **key} for name, key in keys.items()], {p: "#".join(n) for p, n in names.items()}
+
+
+def _name(code: str) -> str:
+    return "k" + code.replace("*", "s").replace("#", "h")
+
+
+FIXED_KEYS = {CANCEL_KEY: ("cancel", ""), **ROOM_KEYS}
+FIXED = "#".join(map(_name, FIXED_KEYS))
+"""the features every seat's phone has"""
 
 
 def render(templates: Path, directory: Directory, told: Told, instance_key: bytes) -> dict[str, str]:

@@ -21,6 +21,9 @@ SIGNS: dict[str, tuple[tuple[int, int], ...]] = {
     "xfer-failed": ((950, 180), (0, 80), (700, 180), (0, 80), (450, 250)),
     "xfer-refused": ((450, 250), (0, 120), (450, 250)),
     "xfer-asked": ((700, 120), (0, 60), (950, 120)),
+    "room-in": ((700, 90), (0, 40), (950, 90)),
+    "room-out": ((950, 90), (0, 40), (700, 90)),
+    "room-remind": ((950, 120), (0, 120), (950, 120), (0, 120), (950, 120)),
 }
 """(Hz, ms) of the short signs whispered to a seat"""
 SPOKEN: dict[str, str] = {
@@ -44,6 +47,9 @@ SPOKEN: dict[str, str] = {
     "why-no-route": "没有可转的路由。",
     "why-bounce": "来电从该平台转来，不能转回，请用三方通话。",
     "why-three-takers": "来电已经过三个座席，不能再转，请用三方通话。",
+    "why-room-open": "正在三方通话。",
+    "why-no-room": "没有三方通话。",
+    "why-not-in-room": "您不在此通话中。",
     "why-caller-gone": "来电人已挂机。",
 }
 SPARE: tuple[tuple[int, int], ...] = ((600, 250), (0, 100), (500, 250), (0, 100), (400, 400))

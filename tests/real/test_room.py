@@ -1,0 +1,164 @@
+"""The three-party call on real phones: who hears whom is exactly as it should be, whoever comes, goes, or confers."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+import pytest
+
+from cti.dialtest.call import Call
+from cti.dialtest.stack import Stage
+from tests.real.story import ringing_at_110, talking
+
+pytestmark = pytest.mark.real
+
+JOIN_MS, CHANGE_MS = 60.0, 120.0
+SETTLE_S = 0.25
+"""typing mutes the seat about 180 ms a digit"""
+
+
+async def hears(call: Call, *names: str, seconds: float = 3.0) -> float:
+    """Until `call` hears exactly these (other calls' names, or music); when that began."""
+    begins = time.monotonic()
+    wanted = frozenset(names)
+    while time.monotonic() < begins + seconds:
+        last = call.heard(time.monotonic() - 0.2).intervals
+        if last and last[-1].what == wanted and last[-1].ms >= 60:
+            return last[-1].start
+        await asyncio.sleep(0.02)
+    raise AssertionError(f"{call.phone.name} wanted {sorted(wanted)}, heard {call.heard(begins)}")
+
+
+async def together(on: Stage) -> tuple[Call, Call, Call]:
+    """A caller, his seat, and the police seat that was brought in; each hears the two others."""
+    call, seat = await talking(on)
+    pressed = await seat.dtmf("*0")
+    police = await ringing_at_110(on)
+    await asyncio.sleep(0.3)
+    police.answer()
+    await all_hear(call, seat, police)
+    gap = call.heard().longest_without({seat.phone.name, police.phone.name}, pressed + SETTLE_S, time.monotonic() - 0.1)
+    assert gap <= JOIN_MS
+    return call, seat, police
+
+
+async def all_hear(*calls: Call) -> None:
+    for call in calls:
+        await hears(call, *(other.phone.name for other in calls if other is not call))
+
+
+async def test_all_three_hear_each_other(on: Stage) -> None:
+    call, seat, police = await together(on)
+    call.hangup()
+
+
+async def test_the_seats_confer_in_private_and_the_caller_hears_only_music(on: Stage) -> None:
+    call, seat, police = await together(on)
+    for who in (seat, police):
+        await who.dtmf("*3")
+        await hears(call, "music")
+        await hears(seat, police.phone.name)
+        await hears(police, seat.phone.name)
+        await asyncio.sleep(1)
+        await who.dtmf("*3")
+        await all_hear(call, seat, police)
+    call.hangup()
+
+
+async def test_the_first_seat_leaves_and_the_two_others_go_on(on: Stage) -> None:
+    call, seat, police = await together(on)
+    gone = time.monotonic()
+    seat.hangup()
+    await all_hear(call, police)
+    await asyncio.sleep(0.5)
+    assert call.heard().longest_without({police.phone.name}, gone, time.monotonic() - 0.1) <= CHANGE_MS
+    police.hangup()
+    await call.wait_ended(12)
+
+
+async def test_the_guest_leaves_and_the_two_others_go_on(on: Stage) -> None:
+    call, seat, police = await together(on)
+    gone = time.monotonic()
+    police.hangup()
+    await all_hear(call, seat)
+    await asyncio.sleep(0.5)
+    assert call.heard().longest_without({seat.phone.name}, gone, time.monotonic() - 0.1) <= CHANGE_MS
+    seat.hangup()
+    await call.wait_ended(12)
+
+
+@pytest.mark.parametrize("aside", [False, True])
+async def test_the_caller_hangs_up_and_the_seats_finish_their_words(on: Stage, aside: bool) -> None:
+    call, seat, police = await together(on)
+    if aside:
+        for _ in range(2):
+            await seat.dtmf("*3")
+            await asyncio.sleep(0.6)
+    call.hangup()
+    await all_hear(seat, police)
+    await asyncio.sleep(0.5)
+    seat.hangup()
+    await police.wait_ended(3)
+
+
+@pytest.mark.parametrize("first", ["seat", "police"])
+async def test_a_seat_that_leaves_while_they_confer_brings_the_caller_back(on: Stage, first: str) -> None:
+    call, seat, police = await together(on)
+    await seat.dtmf("*3")
+    await hears(call, "music")
+    leaver, stays = (seat, police) if first == "seat" else (police, seat)
+    leaver.hangup()
+    await all_hear(call, stays)
+    stays.hangup()
+    await call.wait_ended(12)
+
+
+async def test_both_seats_vanish_while_they_confer_and_the_caller_is_served_again(on: Stage) -> None:
+    call, seat, police = await together(on)
+    await seat.dtmf("*3")
+    await hears(call, "music")
+    seat.hangup()
+    police.hangup()
+    for _ in range(200):
+        again = [c for p in on.seats.values() for c in p.calls if c not in (seat, police) and c.t_ended is None]
+        if again:
+            break
+        await asyncio.sleep(0.05)
+    else:
+        raise AssertionError(f"nobody had the caller again: {call.heard()}")
+    await all_hear(call, again[0])
+    call.hangup()
+
+
+@pytest.mark.parametrize(("code", "who", "stays"), [
+    ("*71", "seat", "seat"), ("*72", "seat", "police"), ("*71", "police", "police"), ("*73", "police", "seat"),
+    ("*74", "seat", "seat")])  # fmt: skip
+async def test_who_accepts_stays_and_the_other_is_let_go(on: Stage, code: str, who: str, stays: str) -> None:
+    call, seat, police = await together(on)
+    both = {"seat": seat, "police": police}
+    await both[who].dtmf(code)
+    goes = both["police" if stays == "seat" else "seat"]
+    await goes.wait_ended(3)
+    await all_hear(call, both[stays])
+    call.hangup()
+
+
+async def test_a_ringing_transfer_becomes_a_three_party_call(on: Stage) -> None:
+    call, seat = await talking(on)
+    await seat.dtmf("*110")
+    police = await ringing_at_110(on)
+    await seat.dtmf("*0")
+    await asyncio.sleep(0.3)
+    police.answer()
+    await all_hear(call, seat, police)
+    call.hangup()
+
+
+async def test_room_keys_without_a_room_are_refused_to_the_seat_alone(on: Stage) -> None:
+    call, seat = await talking(on)
+    for code in ("*3", "*71"):
+        pressed = await seat.dtmf(code)
+        await seat.wait_heard("music", 4, after=pressed)
+        await hears(call, seat.phone.name)
+    call.hangup()
