@@ -1,2 +1,5 @@
-"""The three-party room (caller, 12345, 110) and its decision. Its dialplan and machine will stand here; until then the
-transfer door knows mode `swap` alone."""
+"""The three-party call (caller, 12345, 110) and its decision: who accepts. Part of the pure core.
+
+`room` is the table of who is in it, `decision` the rules of who accepts, `words` the codes and what people read for
+them. Imports of ours: `cti.core.events` and `cti.core.model` alone; `cti.core.rooms` puts it into the call.
+"""

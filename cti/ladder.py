@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from conference.words import BASES, CHOICES, ENDS, REFUSALS, WHYS
 from cti.core.facts import Fact
 
 WORDS: dict[str, str] = {
@@ -38,6 +39,19 @@ WORDS: dict[str, str] = {
     "TransferCancelled": "{seat} 取消转接 / cancelled",
     "TargetStranded": "对方接听时已结束 / target answered too late",
     "JoinOver": "对方一侧结束 / target's leg over",
+    "CallerSetAside": "{seat} 请群众稍候，两席私下商议 / caller set aside, the seats confer",
+    "CallerBroughtBack": "群众回到三方通话 / caller brought back",
+    "GuestLeft": "{seat} 离开三方通话（{cause}）/ seat {seat} left the room",
+    "RoomRefused": "{seat} 按键无效：{code_zh} / refused: {code_en}",
+    "ReminderTold": "提示音：决定时限将到 / reminder: time is nearly up",
+    "DecisionSaid": "{seat}（{platform}）：{choice_zh}（{key}）/ said: {choice_en}",
+    "WordsLast": "群众已挂机，两席继续 / the seats go on talking",
+    "RoomOver": "三方通话已空 / the room is empty",
+    "DispatchFirst": "■ 涉险：{platform} 先行出警 / danger: {platform} dispatches first",
+    "ConferenceDecided": "■ {accepts} 受理：{basis_zh}{why_zh} / {accepts} accepts: {basis_en}{why_en}",
+    "ConferenceDecided/guidance": "■ 均不受理，引导告知 / neither's matter: guidance",
+    "DecisionDisputed": "■ 异议：{seat}（{platform}）{choice_zh}，决定不变 / disputed: {choice_en}",
+    "ConferenceEnded": "■ 三方通话结束：{how_zh}，同在 {together_ms} ms，私议 {aside_ms} ms / ended: {how_en}",
     "TransferEnded": "■ 转接结果 {outcome} {why} / transfer {outcome}",
     "CallEnded": "■ 通话结果 {outcome} 等待 {wait_ms} ms / call {outcome}",
     "CallbackDue": "■ 需回拨：{why} / callback due",
@@ -50,13 +64,21 @@ ARROWS: dict[str, tuple[int, int]] = {
     "TransferCancelled": (1, 2), "CallerReleased": (1, 2), "TargetTried": (2, 3), "TargetFailed": (3, 2),
     "TargetAnswered": (3, 2), "CallerJoined": (3, 0), "CallerLeft": (0, 2), "CallerRecalled": (2, 1),
     "CallerWaits": (0, 2), "TransferFailed": (2, 1), "TransferRefused": (2, 1), "JoinOver": (3, 2),
+    "CallerSetAside": (1, 2), "CallerBroughtBack": (1, 2), "GuestLeft": (1, 2), "RoomRefused": (2, 1),
+    "ReminderTold": (2, 1), "DecisionSaid": (1, 2), "WordsLast": (0, 2), "RoomOver": (0, 2),
 }  # fmt: skip
+EITHER_SEAT = frozenset({"CallerSetAside", "CallerBroughtBack", "GuestLeft", "RoomRefused", "DecisionSaid"})
+"""of a three-party call: drawn from the seat that did it, the first or the guest"""
+CODED = {"code": REFUSALS, "choice": CHOICES, "basis": BASES, "why": WHYS, "how": ENDS}
+"""fields of a three-party call that hold a code, and its words: ``{code_zh}``, ``{code_en}``"""
 COLUMN = 9
 HEAD = "      秒/s  群众        席位     Asterisk   对方\n" "            caller      seat     Asterisk   target"
 
 
-def _arrow(kind: str) -> str:
+def _arrow(kind: str, guest: bool) -> str:
     pair = ARROWS.get(kind)
+    if pair and guest:
+        pair = (3 if pair[0] == 1 else pair[0], 3 if pair[1] == 1 else pair[1])
     cells = ["|"] * 4
     line = list((" " * COLUMN).join(cells))
     if pair:
@@ -72,14 +94,27 @@ class _Blank(dict[str, object]):
         return "?"
 
 
+def _words(fact: Fact) -> str:
+    said = WORDS.get(f"{fact.kind}/{fact.data.get('outcome')}") or WORDS.get(fact.kind, fact.kind)
+    data = _Blank(fact.data)
+    for name, words in CODED.items():
+        code = str(fact.data.get(name, ""))
+        zh, en = words.get(code, (code, code))
+        if name == "why" and code:
+            zh, en = f"，{zh}", f", {en}"
+        data[f"{name}_zh"], data[f"{name}_en"] = zh, en
+    return said.format_map(data)
+
+
 def ladder(facts: Sequence[Fact]) -> str:
     """The facts of one call in the order they happened, as text. Source other than live is marked."""
     if not facts:
         return "（无记录 / nothing on record）"
     begin = min(fact.at for fact in facts)
     lines = [HEAD]
+    targets = {(fact.data.get("transfer"), fact.data.get("seat")) for fact in facts if fact.kind == "TargetAnswered"}
     for fact in sorted(facts, key=lambda fact: fact.at):
-        words = WORDS.get(fact.kind, fact.kind).format_map(_Blank(fact.data))
+        guest = fact.kind in EITHER_SEAT and (fact.data.get("transfer"), fact.data.get("seat")) in targets
         mark = "" if fact.source == "live" else f"  [{fact.source}]"
-        lines.append(f"{(fact.at - begin) / 1e6:9.3f}  {_arrow(fact.kind)}  {words}{mark}")
+        lines.append(f"{(fact.at - begin) / 1e6:9.3f}  {_arrow(fact.kind, guest)}  {_words(fact)}{mark}")
     return "\n".join(lines)

@@ -26,16 +26,19 @@ class Difference:
 def replay_call(facts: Sequence[Fact]) -> list[Difference]:
     """Replay one call's event facts and compare every record with the stored ones. Empty: the same.
 
-    A call that is not over yet may lack records; those the replay makes only by its deadline are then not held
-    against it.
+    A call that is not over yet, or whose seats still talk in its three-party call, may lack records that the replay
+    makes only by a deadline; those are then not held against it.
     """
     events = [e.make(f.kind, f.ref, f.at, f.data) for f in facts if f.kind in e.BY_NAME]
-    site, made = calls.replay(events)
-    over = any(f.kind == "CallEnded" for f in facts)
-    _, late = calls.tick(site, END_OF_TIME)
-    records = [c for c in (*made, *(late if over else ())) if isinstance(c, Record)]
-    replayed = {r.key: {"kind": r.kind, "at": r.at, **r.data} for r in records}
     stored = {f.key: {"kind": f.kind, "at": f.at, **f.data} for f in facts if f.kind not in e.BY_NAME}
+    site, made = calls.replay(events)
+    over = any(f.kind == "CallEnded" for f in facts) and not any(call.conference for call in site.calls.values())
+    _, late = calls.tick(site, END_OF_TIME)
+    replayed: dict[str, Mapping[str, object]] = {}
+    for record in (c for c in (*made, *late) if isinstance(c, Record)):
+        if over or record in made or record.key in stored:
+            # the first of a key counts, as in the ledger
+            replayed.setdefault(record.key, {"kind": record.kind, "at": record.at, **record.data})
     return [
         Difference(key, stored.get(key), replayed.get(key))
         for key in sorted({*stored, *replayed})

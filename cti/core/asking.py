@@ -10,7 +10,10 @@ import re
 from dataclasses import dataclass
 from urllib.parse import quote
 
+from conference import decision
+from conference.words import CHOICES
 from cti.core import events as e
+from cti.core.commands import SayDecision
 from cti.core.model import Call, Phase, Site, Transfer, TransferState
 
 NOTE_BYTES = 400
@@ -50,7 +53,7 @@ class Ask:
 
 @dataclass(frozen=True, slots=True)
 class No:
-    """Refused; ``code`` is one of `CODES`."""
+    """Refused; ``code`` is one of `CODES`, or of `conference.words.REFUSALS`."""
 
     code: str
 
@@ -90,6 +93,24 @@ def ringing(call: Call | None, transfer_id: str, seat: str) -> Transfer | No:
     if found.state not in (TransferState.REQUESTED, TransferState.RINGING):
         return No("not-ringing")
     return found
+
+
+def decide(call: Call | None, conference: str, seat: str, choice: str, reason: str = "", text: str = "",
+           key: str = "api") -> SayDecision | No:  # fmt: skip
+    """A word on who accepts, to be said as the seat's own key would (``seat`` empty: a supervisor's), or why not.
+    Against a decision that stands only a contrary word of another platform is still heard, for the record."""
+    if call is None:
+        return No("unknown-call")
+    room = call.conference
+    if room is None or room.id != conference:
+        return No("no-room")
+    if seat not in ("", *room.here):
+        return No("not-in-room")
+    if choice not in CHOICES:
+        return No("unknown-choice")
+    if room.decision is not None and not decision.contrary(room, seat, choice):
+        return No("decided")
+    return SayDecision(call.ref, conference, seat, choice, reason, text, key)
 
 
 def note(summary: str) -> str:

@@ -1,11 +1,12 @@
 """The call around its transfers: `step(site, event) → (site, commands)`, the one place where rules meet.
 
-Knows: a caller's way from arrival to the end of his channel, and that the door lets in one of his transfers at a time.
-Must not know: Asterisk, clocks, the ledger's storage. Total: no event raises; what does not fit is recorded as an
-anomaly.
+Knows: a caller's way from arrival to the end of his channel, and that the door lets in one of his transfers at a
+time. Must not know: Asterisk, clocks, the ledger's storage, the inside of a three-party call (rooms.py). Total: no
+event raises; what does not fit is recorded as an anomaly.
 
-Every record is written exactly once: `CallEnded` per call, `TransferEnded` per transfer. Its key is made of the
-call's or transfer's id alone, so that a replay, or a catch-up after the service was away, writes the very same one.
+Every record is written exactly once: `CallEnded` per call, `TransferEnded` per transfer, `ConferenceDecided` and
+`ConferenceEnded` per three-party call. Its key is made of the call's or transfer's id alone, so that a replay, or a
+catch-up after the service was away, writes the very same one.
 """
 
 from __future__ import annotations
@@ -14,9 +15,10 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from cti.core import events as e
+from cti.core import records, rooms
 from cti.core import transfer as machine
-from cti.core.commands import Command, KnockDoor, LayRoute, Record
-from cti.core.model import Call, Outcome, Phase, Site, Transfer, TransferState
+from cti.core.commands import Command, KnockDoor, LayRoute
+from cti.core.model import Call, Outcome, Party, Phase, Site, Transfer, TransferState
 
 Step = tuple[Call, list[Command]]
 
@@ -30,22 +32,23 @@ def step(site: Site, event: e.Event) -> tuple[Site, list[Command]]:
         if isinstance(event, e.CallerGone):
             return site, []  # over and forgotten while we looked for his channel
         if not isinstance(event, e.CallArrived):
-            return site, [_anomaly(event, "step-of-unknown-call")]
+            return site, [records.anomaly(event, "step-of-unknown-call")]
         call = Call(event.ref, event.hotline, event.caller, event.at)
         return _with(site, call), []
     call, commands = _expire(call, event.at)
     call, more = _apply(call, event)
-    return _with(site, call), commands + more
+    call, alarm = rooms.alarm(call, event.at)
+    return _with(site, call), commands + more + alarm
 
 
 def tick(site: Site, now: int) -> tuple[Site, list[Command]]:
-    """End every transfer whose deadline passed, and forget calls that are over with nothing open."""
+    """End what its deadline has passed, and forget calls that are over with nothing open."""
     commands: list[Command] = []
     calls = dict(site.calls)
     for ref, call in site.calls.items():
         changed, more = _expire(call, now)
         commands += more
-        if changed.phase is Phase.ENDED and not changed.open and now > changed.ended_at + 10_000_000:
+        if _done(changed) and now > _last_end(changed) + 10_000_000:
             del calls[ref]
         else:
             calls[ref] = changed
@@ -55,6 +58,7 @@ def tick(site: Site, now: int) -> tuple[Site, list[Command]]:
 def next_deadline(site: Site) -> int | None:
     """The earliest time (µs) at which `tick` has something to do."""
     due = [machine.deadline(transfer) for call in site.calls.values() for transfer in call.open]
+    due += [rooms.deadline(call) for call in site.calls.values()]
     return min((at for at in due if at is not None), default=None)
 
 
@@ -71,12 +75,17 @@ def replay(events: Iterable[e.Event]) -> tuple[Site, list[Command]]:
 def _apply(call: Call, event: e.Event) -> Step:
     if isinstance(event, e.TRANSFER_EVENTS):
         return _transfer_event(call, event)
+    if isinstance(event, e.ROOM_EVENTS):
+        return _room_event(call, event)
+    call, commands = rooms.hears(call, event)
     if call.phase is Phase.ENDED:
-        return call, ([] if isinstance(event, e.SeatLeft | e.CallerGone) else [_anomaly(event, "step-of-ended-call")])
-    call, commands = _open_transfer_hears(call, event)
+        late = not isinstance(event, e.SeatLeft | e.CallerGone)
+        return call, [*commands, records.anomaly(event, "step-of-ended-call")] if late else commands
+    call, more = _open_transfer_hears(call, event)
+    commands += more
     match event:
         case e.CallArrived():
-            return call, [*commands, _anomaly(event, "arrived-twice")]
+            return call, [*commands, records.anomaly(event, "arrived-twice")]
         case e.EntryTold():
             call = replace(
                 call, division=event.division, priority=event.priority, nuisance=bool(event.nuisance), phase=call.phase
@@ -88,11 +97,13 @@ def _apply(call: Call, event: e.Event) -> Step:
         case e.SeatAnswered():
             call = _taken(call, event.seat, event.platform, event.at)
             commands.append(LayRoute(call.ref, call.division))
+        case e.SeatLost() if call.conference is not None:
+            pass  # the other seat is with him
         case e.SeatLost() | e.CallerRecalled():
             call = replace(call, phase=Phase.WAITING)
         case e.CallerNotServed():
             call = replace(call, not_served=event.why or "none")
-            commands.append(_callback(call, event.at, event.why))
+            commands.append(records.callback(call, event.at, event.why))
         case e.CallerLeft() | e.CallerGone():
             call, more = _ended(call, event)
             commands += more
@@ -125,9 +136,9 @@ def _ended(call: Call, event: e.CallerLeft | e.CallerGone) -> Step:
     asked_at = call.queued_at or call.arrived_at
     commands: list[Command] = []
     if outcome == "abandoned":
-        commands.append(_callback(call, event.at, "abandoned"))
+        commands.append(records.callback(call, event.at, "abandoned"))
     commands.append(
-        _record(
+        records.record(
             call.ref,
             "CallEnded",
             event.at,
@@ -157,8 +168,11 @@ def _transfer_event(call: Call, event: e.Event) -> Step:
     if isinstance(event, e.TransferStarted):
         call, commands = _settle(call, event)
     changed, decided = machine.step(known, event)
+    if isinstance(event, e.TransferStarted) and isinstance(decided, machine.To) and call.phase is not Phase.ENDED:
+        call, more = rooms.hears(call, event)
+        commands += more
     if isinstance(decided, machine.Anomaly):
-        return call, [*commands, _anomaly(event, decided.code)]
+        return call, [*commands, records.anomaly(event, decided.code)]
     if changed is None or changed is known:
         return call, commands
     call, more = _put(call, known, changed)
@@ -170,6 +184,19 @@ def _transfer_event(call: Call, event: e.Event) -> Step:
     if isinstance(event, e.TransferRequested) and known is None:
         more.append(KnockDoor(call.ref, event.transfer, event.to, event.seat, bool(event.danger), event.summary,
                               event.only))  # fmt: skip
+    return call, commands + more
+
+
+def _room_event(call: Call, event: e.Event) -> Step:
+    """A step of a three-party call goes to that one. A guest who leaves before his transfer settled vanished."""
+    commands: list[Command] = []
+    if isinstance(event, e.GuestLeft):
+        joined = next((t for t in call.open if t.id == event.transfer and t.mode == "add"), None)
+        if joined is not None and joined.state is TransferState.JOINED and event.seat == joined.target_seat:
+            changed, _ = machine.step(joined, event)
+            assert changed is not None
+            call, commands = _put(call, joined, changed)
+    call, more = rooms.hears(call, event)
     return call, commands + more
 
 
@@ -196,7 +223,7 @@ def _open_transfer_hears(call: Call, event: e.Event) -> Step:
     for one in call.open:
         changed, decided = machine.step(one, event)
         if isinstance(decided, machine.Anomaly):
-            commands.append(_anomaly(event, decided.code))
+            commands.append(records.anomaly(event, decided.code))
         elif changed is not None and changed is not one:
             call, more = _put(call, one, changed)
             commands += more
@@ -216,13 +243,26 @@ def _put(call: Call, before: Transfer | None, after: Transfer) -> Step:
         call = replace(call, phase=Phase.WAITING)
     joined = after.state is TransferState.JOINED and (before is None or before.state is not TransferState.JOINED)
     if joined and call.phase is not Phase.ENDED:
-        call = _taken(replace(call, had=(call.takers, call.platforms)), after.target_seat, after.to, after.joined_at)
+        call, more = _joined(call, after)
+        commands += more
     if after.outcome is Outcome.RETURNED and before is not None and before.state is TransferState.JOINED:
         call = replace(call, takers=call.had[0], platforms=call.had[1])
     if after.state is TransferState.ENDED and (before is None or before.state is not TransferState.ENDED):
-        commands.append(_transfer_ended(call, after))
+        commands.append(records.transfer_ended(call, after))
         if after.outcome is Outcome.ABANDONED:
-            commands.append(_callback(call, after.ended_at, "transfer", after.to))
+            commands.append(records.callback(call, after.ended_at, "transfer", after.to))
+    return call, commands
+
+
+def _joined(call: Call, transfer: Transfer) -> Step:
+    """The target has the caller; with mode `add`, beside the first seat, which keeps him while it is there."""
+    beside = transfer.mode == "add" and call.phase is Phase.TALKING and not transfer.released
+    first, commands = Party(transfer.seat, call.platform), list[Command]()
+    call = replace(call, had=(call.takers, call.platforms))
+    taken = _taken(call, transfer.target_seat, transfer.to, transfer.joined_at)
+    call = replace(taken, seat=call.seat, platform=call.platform) if beside else taken
+    if transfer.mode == "add":
+        call, commands = rooms.open(call, transfer, first, beside)
     return call, commands
 
 
@@ -233,47 +273,16 @@ def _expire(call: Call, now: int) -> Step:
         if after is not one:
             call, more = _put(call, one, after)
             commands += more
-    return call, commands
+    call, more = rooms.expire(call, now)
+    return call, commands + more
 
 
-# -- records -----------------------------------------------------------------------------------------------------------
-def _transfer_ended(call: Call, t: Transfer) -> Record:
-    return _record(
-        call.ref,
-        "TransferEnded",
-        t.ended_at,
-        f"transfer/{t.id}",
-        transfer=t.id,
-        outcome=str(t.outcome),
-        why=t.why,
-        first_platform=call.hotline,
-        to=t.to,
-        seat=t.seat,
-        target=t.target_seat,
-        key_=t.key,
-        mode=t.mode,
-        hops=t.hops,
-        released=int(t.released),
-        danger=int(t.danger),
-        started_at=t.started_at,
-        answer_ms=(t.answered_at - t.started_at) // 1000 if t.answered_at else -1,
-        join_ms=(t.joined_at - t.answered_at) // 1000 if t.joined_at else -1,
-    )
+def _done(call: Call) -> bool:
+    return call.phase is Phase.ENDED and not call.open and call.conference is None
 
 
-def _callback(call: Call, at: int, why: str, to: str = "") -> Record:
-    """Somebody must ring this caller back; 110's and danger first (DOMAIN.md, transfer rule 7)."""
-    priority = "high" if call.danger or "110" in (call.hotline, call.platform, to) else "normal"
-    return _record(call.ref, "CallbackDue", at, f"callback/{call.ref}", why=why, to=to, priority=priority)
-
-
-def _anomaly(event: e.Event, code: str) -> Record:
-    name = type(event).__name__
-    return _record(event.ref, "Anomaly", event.at, f"anomaly/{event.ref}/{name}/{event.at}", code=code, event=name)
-
-
-def _record(ref: str, kind: str, at: int, key: str, **data: str | int) -> Record:
-    return Record(ref, kind, at, key, data)
+def _last_end(call: Call) -> int:
+    return max((call.ended_at, *(c.ended_at for c in call.conferences)))
 
 
 def _with(site: Site, call: Call) -> Site:

@@ -54,6 +54,19 @@ class Release(Command):
 
 
 @dataclass(frozen=True, slots=True)
+class SayDecision(Command):
+    """Say a word on who accepts in a three-party call: one action, as the seat's key would. ``seat`` empty: a
+    supervisor's. ``key``: api | console."""
+
+    transfer: str
+    seat: str
+    choice: str
+    reason: str = ""
+    text: str = ""
+    key: str = "api"
+
+
+@dataclass(frozen=True, slots=True)
 class LayRoute(Command):
     """Put this call's own ways to the platforms on the caller's channel, ready before a key is pressed."""
 

@@ -1,26 +1,37 @@
-"""The transfer machine drawn from its own table: `python -m cti.core.diagram > docs/transfer-machine.md`.
+"""The machines drawn from their own tables:
 
-Knows: the table. Nothing is drawn by hand, so the picture cannot differ from what runs; a test holds the file to it.
+    python -m cti.core.diagram > docs/transfer-machine.md
+    python -m cti.core.diagram conference > docs/conference-machine.md
+
+Knows: the tables. Nothing is drawn by hand, so no picture can differ from what runs; a test holds the files to it.
 """
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Mapping
+
+from conference import room
+from conference import rules as cells
+from cti.core import events as e
 from cti.core import transfer as machine
-from cti.core.model import TransferState
+from cti.core.model import RoomState, TransferState
 
-HEAD = """# The transfer machine
+HEAD = """# The {name} machine
 
-Drawn from `cti/core/transfer.py` by `python -m cti.core.diagram`; do not edit by hand.
+Drawn from `{source}` by `python -m cti.core.diagram{argument}`; do not edit by hand.
 
 ```mermaid
 stateDiagram-v2
 """
+FOOT = "\n· ignored, for the reason the table states; ! an anomaly, counted and recorded\n"
+
+Moves = dict[tuple[str, str], list[str]]
 
 
 def diagram() -> str:
-    """The whole document: a state diagram of what moves, then a table of every (state, event) pair."""
-    lines = []
-    moves: dict[tuple[str, str], list[str]] = {}
+    """The transfer machine: a state diagram of what moves, then a table of every (state, event) pair."""
+    moves: Moves = {}
     for kind, rule in machine.NONE.items():
         if isinstance(rule, machine.To):
             moves.setdefault(("[*]", str(rule.state)), []).append(kind.__name__)
@@ -28,28 +39,71 @@ def diagram() -> str:
         for kind, rule in rows.items():
             if isinstance(rule, machine.To):
                 moves.setdefault((str(state), str(rule.state)), []).append(kind.__name__)
-    for (source, target), names in moves.items():
-        lines.append(f"    {source} --> {target}: {', '.join(names)}")
+    lines = _arrows(moves)
     for state, (_, outcome, why) in machine._DEADLINES.items():
         lines.append(f"    {state} --> ended: deadline ({' '.join(filter(None, (str(outcome), why)))})")
     lines.append("    ended --> [*]")
-    text = HEAD + "\n".join(lines) + "\n```\n\nEvery pair:\n\n"
-    states = list(TransferState)
-    text += "| event | " + " | ".join(str(s) for s in states) + " |\n|---" * 1 + "|---" * len(states) + "|\n"
-    for kind in machine.NONE:
-        text += f"| {kind.__name__} | " + " | ".join(_cell(machine.TABLE[s][kind]) for s in states) + " |\n"
-    return text + "\n· ignored, for the reason the table states; ! an anomaly, counted and recorded\n"
+    head = HEAD.format(name="transfer", source="cti/core/transfer.py", argument="")
+    table = {kind: [_cell(machine.TABLE[s][kind]) for s in TransferState] for kind in machine.NONE}
+    return head + "\n".join(lines) + _table([str(s) for s in TransferState], table) + FOOT
 
 
-def _cell(rule: machine.Rule) -> str:
+def conference() -> str:
+    """The room of a three-party call, the same way. A cell with several rules names what tells them apart."""
+    moves: Moves = {
+        ("[*]", str(RoomState.TOGETHER)): ["a transfer of mode add joins"],
+        ("[*]", str(RoomState.ALONE)): ["it joins, its first seat has left"],
+    }
+    notes: dict[str, None] = {}
+    table: dict[type[e.Event], list[str]] = {}
+    for kind in room.NONE:
+        table[kind] = []
+        for state in RoomState:
+            cell = room.TABLE[state][kind]
+            for rule in cells.leaves(cell):
+                if isinstance(rule, cells.To) and kind.__name__ not in moves.get((str(state), str(rule.state)), ()):
+                    moves.setdefault((str(state), str(rule.state)), []).append(kind.__name__)
+            table[kind].append(_when(cell, notes))
+    lines = _arrows(moves)
+    lines.append("    last --> over: deadline (caller-left, steps-lost)")
+    lines.append("    over --> [*]")
+    head = HEAD.format(name="three-party call's", source="conference/room.py", argument=" conference")
+    asked = "".join(f"\n- {letter}: {note}" for letter, note in zip("abcdefgh", notes, strict=False))
+    more = f"\nThe decision's deadline moves no state, so it is not drawn. Where a cell has several rules:\n{asked}\n"
+    return head + "\n".join(lines) + _table([str(s) for s in RoomState], table) + FOOT + more
+
+
+def _arrows(moves: Moves) -> list[str]:
+    return [f"    {source} --> {target}: {', '.join(names)}" for (source, target), names in moves.items()]
+
+
+def _table(states: list[str], rows: Mapping[type[e.Event], list[str]]) -> str:
+    text = "\n```\n\nEvery pair:\n\n"
+    text += "| event | " + " | ".join(states) + " |\n" + "|---" * (len(states) + 1) + "|\n"
+    return text + "".join(f"| {kind.__name__} | " + " | ".join(made) + " |\n" for kind, made in rows.items())
+
+
+def _when(cell: cells.Cell, notes: dict[str, None]) -> str:
+    """The rules of a cell, each with the question that leads to it; ``notes`` gathers the questions."""
+    if not isinstance(cell, cells.When):
+        return _cell(cell)
+    asked = (cell.test.__doc__ or "").strip()
+    notes.setdefault(asked)
+    letter = "abcdefgh"[list(notes).index(asked)]
+    if isinstance(cell.then, cells.When):
+        return f"{_when(cell.otherwise, notes)} unless {letter}; {_when(cell.then, notes)}"
+    return f"{_when(cell.then, notes)} if {letter}; {_when(cell.otherwise, notes)}"
+
+
+def _cell(rule: machine.Rule | cells.Rule) -> str:
     match rule:
-        case machine.To():
+        case machine.To() | cells.To():
             return f"→ {rule.state}"
-        case machine.Ignore():
+        case machine.Ignore() | cells.Ignore():
             return "·"
-        case machine.Anomaly():
+        case machine.Anomaly() | cells.Anomaly():
             return f"! {rule.code}"
 
 
 if __name__ == "__main__":
-    print(diagram(), end="")
+    print(conference() if sys.argv[1:] == ["conference"] else diagram(), end="")

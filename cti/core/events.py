@@ -4,8 +4,8 @@ Knows: names and fields, no rules. Must not know: Asterisk's own event names (th
 dialplan speaks each of its steps once under the very name of the class here, live by AMI and for ever in the CEL
 file.
 
-Every event has ``ref`` (correlation id) and ``at`` (microseconds since the epoch, UTC).
-"""
+Every event has ``ref`` (correlation id) and ``at`` (microseconds since the epoch, UTC). Longer than 300 lines
+because it is the whole vocabulary, to be read in one place."""
 
 from __future__ import annotations
 
@@ -131,8 +131,12 @@ class TransferRequested(Event):
 
 @dataclass(frozen=True, slots=True)
 class TransferStarted(Event):
-    """The door let a key press in: the targets are being walked. ``mode``: swap | add; ``key``: dtmf | refer | dial |
-    api; ``danger`` 1: to life, ahead of routine."""
+    """The door let a key press in: the targets are being walked. ``mode``: swap | add (the target comes in beside the
+    seat); ``key``: dtmf | refer | dial | api; ``danger`` 1: to life, ahead of routine.
+
+    ``rule``, ``decide_s`` and ``remind_s`` are the policy of the three-party call that ``add`` leads to
+    (`cti.core.model.Policy`). The dialplan, whose timers run by the same values, tells them here, so that a replay
+    years later decides by what was in force then."""
 
     transfer: str
     to: str
@@ -140,6 +144,9 @@ class TransferStarted(Event):
     mode: str = "swap"
     key: str = "dtmf"
     danger: int = 0
+    rule: str = "decider"
+    decide_s: int = 180
+    remind_s: int = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,6 +257,77 @@ class JoinOver(Event):
     tries: int = 0
 
 
+# -- a three-party call (``transfer``: the one that brought the third party in) ----------------------------------------
+@dataclass(frozen=True, slots=True)
+class CallerSetAside(Event):
+    """``seat`` wants to confer in private: the caller is in music, the seats hear each other."""
+
+    transfer: str
+    seat: str
+
+
+@dataclass(frozen=True, slots=True)
+class CallerBroughtBack(Event):
+    """The caller is back in the room. ``seat`` empty: by itself, its time was up."""
+
+    transfer: str
+    seat: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class GuestLeft(Event):
+    """A seat's leg left the room, the first's or the second's; the others go on. ``cause``: Q.850."""
+
+    transfer: str
+    seat: str
+    cause: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RoomRefused(Event):
+    """A room key that fits nothing now, told to the seat alone. ``code``: one of `conference.words.REFUSALS`;
+    ``transfer`` may be empty."""
+
+    transfer: str
+    seat: str
+    code: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReminderTold(Event):
+    """The tone before the deadline of the decision."""
+
+    transfer: str
+
+
+@dataclass(frozen=True, slots=True)
+class DecisionSaid(Event):
+    """A seat's word on who accepts. ``choice``: one of `conference.words.CHOICES`; ``seat`` empty: a supervisor's;
+    ``key``: dtmf | api | console."""
+
+    transfer: str
+    seat: str
+    platform: str
+    choice: str
+    reason: str = ""
+    text: str = ""
+    key: str = "dtmf"
+
+
+@dataclass(frozen=True, slots=True)
+class WordsLast(Event):
+    """The caller hung up; the two seats go on talking, as long as the dialplan lets them."""
+
+    transfer: str
+
+
+@dataclass(frozen=True, slots=True)
+class RoomOver(Event):
+    """Nobody is left in the room."""
+
+    transfer: str
+
+
 # -- time --------------------------------------------------------------------------------------------------------------
 @dataclass(frozen=True, slots=True)
 class ClockTicked(Event):
@@ -264,7 +342,10 @@ TRANSFER_EVENTS: tuple[type[Event], ...] = (
     TransferRequested, TransferStarted, TransferRefused, TargetTried, TargetRings, TargetFailed, TargetAnswered,
     CallerJoined, CallerReleased, CallerWaits, CallerHeld, TransferFailed, TransferCancelled, TargetStranded, JoinOver,
 )  # fmt: skip
-BY_NAME: Mapping[str, type[Event]] = {kind.__name__: kind for kind in (*CALL_EVENTS, *TRANSFER_EVENTS)}
+ROOM_EVENTS: tuple[type[Event], ...] = (
+    CallerSetAside, CallerBroughtBack, GuestLeft, RoomRefused, ReminderTold, DecisionSaid, WordsLast, RoomOver,
+)  # fmt: skip
+BY_NAME: Mapping[str, type[Event]] = {kind.__name__: kind for kind in (*CALL_EVENTS, *TRANSFER_EVENTS, *ROOM_EVENTS)}
 
 
 class BadEvent(ValueError):

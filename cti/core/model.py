@@ -1,4 +1,5 @@
-"""A site's calls and transfers as plain frozen values. Knows: shapes. Must not know: rules (transfer.py, calls.py)."""
+"""A site's calls, transfers and three-party calls as plain frozen values. Knows: shapes. Must not know: rules
+(transfer.py, conference/, calls.py)."""
 
 from __future__ import annotations
 
@@ -33,6 +34,20 @@ class Outcome(StrEnum):
     UNKNOWN = "unknown"
 
 
+class RoomState(StrEnum):
+    """Who is in a three-party call. OVER is the only terminal state."""
+
+    TOGETHER = "together"
+    """caller and both seats"""
+    ASIDE = "aside"
+    """the seats confer, the caller is in music"""
+    ALONE = "alone"
+    """one seat is left with the caller"""
+    LAST = "last"
+    """the caller hung up, the seats go on talking"""
+    OVER = "over"
+
+
 class Phase(StrEnum):
     """Where a caller is."""
 
@@ -41,6 +56,25 @@ class Phase(StrEnum):
     TALKING = "talking"
     WAITING = "waiting"
     ENDED = "ended"
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """How a three-party call is decided. ``rule``: ``decider`` (the first word stands) or ``both`` (both platforms must
+    say the same). The dialplan reminds the seats ``remind_us`` before ``decide_us`` is over."""
+
+    rule: str = "decider"
+    decide_us: int = 180_000_000
+    remind_us: int = 30_000_000
+
+    @classmethod
+    def told(cls, rule: str, decide_s: int, remind_s: int) -> Policy:
+        """As a step tells it; what makes no sense is the default, for a step never raises."""
+        return cls(
+            "both" if rule == "both" else cls().rule,
+            decide_s * 1_000_000 if decide_s > 0 else cls().decide_us,
+            remind_s * 1_000_000 if remind_s > 0 else cls().remind_us,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +98,92 @@ class Transfer:
     released: bool = False
     danger: bool = False
     summary: str = ""
+    policy: Policy = Policy()
+
+
+@dataclass(frozen=True, slots=True)
+class Party:
+    """A seat in a three-party call, and its platform."""
+
+    seat: str
+    platform: str
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """What one platform said on who accepts. ``platform`` and ``seat`` are empty for a supervisor's."""
+
+    platform: str
+    seat: str
+    choice: str
+    reason: str
+    text: str
+    key: str
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """Who accepts the matter, and why. ``word``: the one that settled it, None when time or the room's end did."""
+
+    choice: str
+    """12345 | 110 | undecided | guidance"""
+    accepts: str
+    """a platform; empty: neither's matter, the caller was guided"""
+    basis: str
+    """chosen | first-receiver | danger"""
+    why: str
+    """empty when chosen; else undecided | disagreement | deadline | room-over"""
+    at: int
+    word: Word | None = None
+    made_by: tuple[str, ...] = ()
+    """platforms whose words made it"""
+
+    @property
+    def outcome(self) -> str:
+        """chosen | guidance | disagreement | undecided: what a count of decisions is told apart by."""
+        if self.basis == "chosen":
+            return "guidance" if self.choice == "guidance" else "chosen"
+        return "disagreement" if self.why == "disagreement" else "undecided"
+
+
+@dataclass(frozen=True, slots=True)
+class Conference:
+    """One three-party call; its id is that of the transfer that brought the guest in. Times µs, 0 = not (yet)."""
+
+    id: str
+    first: Party
+    guest: Party
+    first_platform: str
+    """received the call first (首接)"""
+    policy: Policy
+    state: RoomState
+    here: tuple[str, ...]
+    """seats in the room"""
+    opened_at: int
+    since: int
+    """since when it is in this state"""
+    danger: bool = False
+    together_us: int = 0
+    aside_us: int = 0
+    words: tuple[Word, ...] = ()
+    """the latest of each platform, until decided"""
+    decision: Decision | None = None
+    disputed: Word | None = None
+    """the first word that contradicted the decision"""
+    first_left: str = ""
+    """the seat that left first, or ``caller``"""
+    caller_left_at: int = 0
+    last_told: bool = False
+    """the dialplan said that the seats go on talking"""
+    how: str = ""
+    """how the room ended: one of `conference.words.ENDS`"""
+    ended_at: int = 0
+
+    @property
+    def seats(self) -> tuple[str, str]:
+        """Who was in it: the one that brought in, the guest."""
+        return self.first.seat, self.guest.seat
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +210,12 @@ class Call:
     danger: bool = False
     ended_at: int = 0
     transfers: tuple[Transfer, ...] = ()
+    conferences: tuple[Conference, ...] = ()
+
+    @property
+    def conference(self) -> Conference | None:
+        """The three-party call that is not over: at most one."""
+        return next((c for c in reversed(self.conferences) if c.state is not RoomState.OVER), None)
 
     @property
     def open(self) -> tuple[Transfer, ...]:

@@ -12,10 +12,15 @@ JOINED. Only after the target stayed `SETTLE_US` is the transfer answered for go
 caller back, and the transfer was *returned*, not answered (DOMAIN.md, transfer rules 1 and 2). ENDED is the only
 terminal state, reached exactly once, and its outcome is the one terminal record of the ledger.
 
+Mode `add` brings the target in beside the seat and goes the same way up to JOINED. Answered, it was "brought in"; a
+guest who leaves the room before that (`GuestLeft`, of the target's own seat) vanished. All else in the room is the
+three-party call's (conference/room.py).
+
 Time comes with the events. `deadline` tells when a transfer ends by itself: JOINED settles; REQUESTED, RINGING,
 WAITING and ANSWERED that hear nothing more are UNKNOWN, which is an alarm, not a normal end.
 
-Knows: one transfer. Must not know: the call around it (calls.py), Asterisk, time of day.
+Knows: one transfer. Must not know: the call around it (calls.py), Asterisk, time of day. Longer than 300 lines because
+the table is: one screen a state, no rule hidden in a branch.
 """
 
 from __future__ import annotations
@@ -24,7 +29,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from cti.core import events as e
-from cti.core.model import SETTLE_US, Outcome, Transfer
+from cti.core.model import SETTLE_US, Outcome, Policy, Transfer
 from cti.core.model import TransferState as S
 
 REQUEST_US = 5_000_000
@@ -95,12 +100,20 @@ def _released(transfer: Transfer, event: e.Event) -> Transfer:
 
 def _started(transfer: Transfer, event: e.Event) -> Transfer:
     assert isinstance(event, e.TransferStarted)
-    return replace(transfer, started_at=event.at, danger=bool(event.danger))
+    return replace(transfer, started_at=event.at, danger=bool(event.danger), mode=event.mode, policy=_policy(event))
+
+
+def _policy(event: e.Event) -> Policy:
+    """Of the three-party call this transfer may lead to."""
+    if isinstance(event, e.TransferStarted):
+        return Policy.told(event.rule, event.decide_s, event.remind_s)
+    return Policy()
 
 
 _never_opened = Anomaly("step-of-unknown-transfer")
 _closed = Ignore("the transfer has ended; its record stands")
 _not_mine = Ignore("a matter of the call, not of this transfer")
+_no_room = Ignore("a leg of an earlier three-party call: this transfer has not joined")
 _talking = Ignore("the caller is not with the lobby; the seats' legs come and go by themselves")
 
 NONE: Mapping[type[e.Event], Rule] = {
@@ -119,6 +132,7 @@ NONE: Mapping[type[e.Event], Rule] = {
     e.TransferCancelled: _never_opened,
     e.TargetStranded: _never_opened,
     e.JoinOver: _never_opened,
+    e.GuestLeft: _not_mine,
     e.SeatAnswered: _not_mine,
     e.SeatLeft: _not_mine,
     e.SeatLost: _not_mine,
@@ -147,6 +161,7 @@ TABLE: Mapping[S, Mapping[type[e.Event], Rule]] = {
         e.TransferCancelled: To(S.ENDED, _end(Outcome.CANCELLED)),
         e.TargetStranded: Anomaly("answered-before-started"),
         e.JoinOver: _not_mine,
+        e.GuestLeft: _no_room,
         e.SeatAnswered: _not_mine,
         e.SeatLeft: _talking,
         e.SeatLost: _not_mine,
@@ -172,6 +187,7 @@ TABLE: Mapping[S, Mapping[type[e.Event], Rule]] = {
         e.TransferCancelled: To(S.ENDED, _end(Outcome.CANCELLED)),
         e.TargetStranded: Ignore("the answer lost a race; the step that won it ends the transfer"),
         e.JoinOver: Ignore("the near leg of an earlier transfer ended"),
+        e.GuestLeft: _no_room,
         e.SeatAnswered: _not_mine,
         e.SeatLeft: _talking,
         e.SeatLost: _not_mine,
@@ -197,6 +213,7 @@ TABLE: Mapping[S, Mapping[type[e.Event], Rule]] = {
         e.TransferCancelled: To(S.ENDED, _end(Outcome.CANCELLED)),
         e.TargetStranded: Ignore("the answer lost a race; the step that won it ends the transfer"),
         e.JoinOver: Ignore("the near leg of an earlier transfer ended"),
+        e.GuestLeft: _no_room,
         e.SeatAnswered: _not_mine,
         e.SeatLeft: _talking,
         e.SeatLost: _not_mine,
@@ -222,6 +239,7 @@ TABLE: Mapping[S, Mapping[type[e.Event], Rule]] = {
         e.TransferCancelled: To(S.ENDED, _end(Outcome.CANCELLED)),
         e.TargetStranded: Ignore("the answer lost a race; the step that won it ends the transfer"),
         e.JoinOver: Ignore("not joined yet: the caller's own next step tells how it ended"),
+        e.GuestLeft: _no_room,
         e.SeatAnswered: _not_mine,
         e.SeatLeft: _talking,
         e.SeatLost: _not_mine,
@@ -247,6 +265,7 @@ TABLE: Mapping[S, Mapping[type[e.Event], Rule]] = {
         e.TransferCancelled: Anomaly("cancelled-after-joined"),
         e.TargetStranded: Anomaly("stranded-after-joined"),
         e.JoinOver: Ignore("the caller's own next step tells how it ended"),
+        e.GuestLeft: To(S.ENDED, _end(Outcome.RETURNED, "vanished")),
         e.SeatAnswered: _not_mine,
         e.SeatLeft: Ignore("the transferor is released, or the target left: the caller's own next step tells"),
         e.SeatLost: _not_mine,
@@ -298,6 +317,7 @@ def open_transfer(event: e.Event) -> Transfer:
         danger=bool(getattr(event, "danger", 0)),
         summary=getattr(event, "summary", ""),
         mode=getattr(event, "mode", "swap"),
+        policy=_policy(event),
         state=S.REQUESTED,
         started_at=event.at,
     )

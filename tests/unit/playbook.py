@@ -63,3 +63,20 @@ def started(at: float, transfer: str = T1, seat: str = "1001", to: str = "110") 
 def joined(at: float, transfer: str = T1, seat: str = "8001", to: str = "110") -> Iterable[e.Event]:
     """The target picks up and is with the caller."""
     return (e.TargetAnswered(REF, us(at), transfer, seat, to), e.CallerJoined(REF, us(at + 0.02)))
+
+
+def asked_in(at: float, transfer: str = T1, seat: str = "1001", to: str = "110", **more: object) -> e.Event:
+    """A key press that asks a third party in beside the seat; ``more``: danger, rule, decide_s."""
+    values = {"transfer": transfer, "to": to, "seat": seat, "mode": "add", **more}
+    return e.make("TransferStarted", REF, us(at), values)
+
+
+def room(at: float = 10, **more: object) -> Iterable[e.Event]:
+    """A caller of 12345 with seat 1001, and 8001 of 110 brought in: the room opens 4.02 s after the key."""
+    return (*talking(), asked_in(at, **more), *joined(at + 4))  # type: ignore[arg-type]
+
+
+def said(at: float, seat: str, choice: str, reason: str = "", key: str = "dtmf", transfer: str = T1) -> e.Event:
+    """A seat's word on who accepts."""
+    platform = {"1": "12345", "8": "110"}.get(seat[:1], "")
+    return e.DecisionSaid(REF, us(at), transfer, seat, platform, choice, reason, "", key)

@@ -1,13 +1,19 @@
-"""The drawn machine is the one that runs."""
+"""The drawn machines are the ones that run."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
-from cti.core.diagram import diagram
+import pytest
+
+from cti.core.diagram import conference, diagram
 
 
-def test_the_committed_diagram_is_current() -> None:
-    committed = Path(__file__).resolve().parents[2] / "docs" / "transfer-machine.md"
-    cure = "run: python -m cti.core.diagram > docs/transfer-machine.md"
-    assert committed.read_text(encoding="utf-8") == diagram(), cure
+@pytest.mark.parametrize(("name", "argument", "draw"), [
+    ("transfer", "", diagram), ("conference", " conference", conference),
+])  # fmt: skip
+def test_the_committed_diagram_is_current(name: str, argument: str, draw: Callable[[], str]) -> None:
+    committed = Path(__file__).resolve().parents[2] / "docs" / f"{name}-machine.md"
+    cure = f"run: python -m cti.core.diagram{argument} > docs/{name}-machine.md"
+    assert committed.read_text(encoding="utf-8") == draw(), cure

@@ -174,7 +174,7 @@ def test_a_caller_who_left_before_asking_is_not_in_the_rate() -> None:
 # -- the table ---------------------------------------------------------------------------------------------------------
 def test_every_pair_is_decided() -> None:
     heard = set(machine.NONE)
-    assert {*e.TRANSFER_EVENTS, e.SeatAnswered, e.SeatLeft, e.SeatLost, e.CallerReferred, e.CallerRecalled,
+    assert {*e.TRANSFER_EVENTS, e.GuestLeft, e.SeatAnswered, e.SeatLeft, e.SeatLost, e.CallerReferred, e.CallerRecalled,
             e.CallerNotServed, e.CallerLeft, e.CallerGone} == heard
     assert set(machine.TABLE) == set(TransferState)
     for state in TransferState:

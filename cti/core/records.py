@@ -1,0 +1,52 @@
+"""The records of a call and its transfers, each with the key that makes a repeat recognisable. Knows: their fields.
+Must not know: when one is due (calls.py)."""
+
+from __future__ import annotations
+
+from cti.core import events as e
+from cti.core.commands import Record
+from cti.core.model import Call, Transfer
+
+
+def transfer_ended(call: Call, t: Transfer) -> Record:
+    """`TransferEnded`: once a transfer."""
+    return record(
+        call.ref,
+        "TransferEnded",
+        t.ended_at,
+        f"transfer/{t.id}",
+        transfer=t.id,
+        outcome=str(t.outcome),
+        why=t.why,
+        first_platform=call.hotline,
+        to=t.to,
+        seat=t.seat,
+        target=t.target_seat,
+        key_=t.key,
+        mode=t.mode,
+        hops=t.hops,
+        released=int(t.released),
+        danger=int(t.danger),
+        started_at=t.started_at,
+        answer_ms=(t.answered_at - t.started_at) // 1000 if t.answered_at else -1,
+        join_ms=(t.joined_at - t.answered_at) // 1000 if t.joined_at else -1,
+    )
+
+
+def callback(call: Call, at: int, why: str, to: str = "") -> Record:
+    """Somebody must ring this caller back; 110's and danger first (DOMAIN.md, transfer rule 7)."""
+    priority = "high" if call.danger or "110" in (call.hotline, call.platform, to) else "normal"
+    return record(call.ref, "CallbackDue", at, f"callback/{call.ref}", why=why, to=to, priority=priority)
+
+
+def anomaly(event: e.Event, code: str) -> Record:
+    """A step that does not fit where it came."""
+    name = type(event).__name__
+    return record(event.ref, "Anomaly", event.at, f"anomaly/{event.ref}/{name}/{event.at}", code=code, event=name)
+
+
+def record(ref: str, kind: str, at: int, key: str, **data: str | int) -> Record:
+    """One record for the ledger."""
+    return Record(ref, kind, at, key, data)
+
+
