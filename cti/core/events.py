@@ -211,6 +211,14 @@ class CallerReleased(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class TransferKept(Event):
+    """The seat stays: the ringing transfer becomes a three-party call."""
+
+    transfer: str
+    seat: str
+
+
+@dataclass(frozen=True, slots=True)
 class CallerWaits(Event):
     """The caller is in the lobby's music while the target rings."""
 
@@ -340,7 +348,8 @@ CALL_EVENTS: tuple[type[Event], ...] = (
 )  # fmt: skip
 TRANSFER_EVENTS: tuple[type[Event], ...] = (
     TransferRequested, TransferStarted, TransferRefused, TargetTried, TargetRings, TargetFailed, TargetAnswered,
-    CallerJoined, CallerReleased, CallerWaits, CallerHeld, TransferFailed, TransferCancelled, TargetStranded, JoinOver,
+    CallerJoined, CallerReleased, TransferKept, CallerWaits, CallerHeld, TransferFailed, TransferCancelled,
+    TargetStranded, JoinOver,
 )  # fmt: skip
 ROOM_EVENTS: tuple[type[Event], ...] = (
     CallerSetAside, CallerBroughtBack, GuestLeft, RoomRefused, ReminderTold, DecisionSaid, WordsLast, RoomOver,

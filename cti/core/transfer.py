@@ -98,6 +98,10 @@ def _released(transfer: Transfer, event: e.Event) -> Transfer:
     return replace(transfer, released=True)
 
 
+def _kept(transfer: Transfer, event: e.Event) -> Transfer:
+    return replace(transfer, mode="add")
+
+
 def _started(transfer: Transfer, event: e.Event) -> Transfer:
     assert isinstance(event, e.TransferStarted)
     return replace(transfer, started_at=event.at, danger=bool(event.danger), mode=event.mode, policy=_policy(event))
@@ -126,6 +130,7 @@ NONE: Mapping[type[e.Event], Rule] = {
     e.TargetAnswered: _never_opened,
     e.CallerJoined: _not_mine,
     e.CallerReleased: _never_opened,
+    e.TransferKept: _never_opened,
     e.CallerWaits: _never_opened,
     e.CallerHeld: _never_opened,
     e.TransferFailed: _never_opened,
@@ -155,6 +160,7 @@ TABLE: Mapping[S, Mapping[type[e.Event], Rule]] = {
         e.TargetAnswered: Anomaly("answered-before-started"),
         e.CallerJoined: _not_mine,
         e.CallerReleased: Anomaly("released-before-started"),
+        e.TransferKept: Anomaly("kept-before-started"),
         e.CallerWaits: Anomaly("waits-before-started"),
         e.CallerHeld: Anomaly("held-before-joined"),
         e.TransferFailed: To(S.ENDED, _end(Outcome.RETURNED)),
@@ -181,6 +187,7 @@ TABLE: Mapping[S, Mapping[type[e.Event], Rule]] = {
         e.TargetAnswered: To(S.ANSWERED, _answered),
         e.CallerJoined: Ignore("the join of an earlier leg"),
         e.CallerReleased: To(S.RINGING, _released),
+        e.TransferKept: To(S.RINGING, _kept),
         e.CallerWaits: To(S.WAITING),
         e.CallerHeld: Anomaly("held-before-joined"),
         e.TransferFailed: To(S.ENDED, _end(Outcome.RETURNED)),
@@ -207,6 +214,7 @@ TABLE: Mapping[S, Mapping[type[e.Event], Rule]] = {
         e.TargetAnswered: To(S.ANSWERED, _answered),
         e.CallerJoined: Ignore("the join of an earlier leg"),
         e.CallerReleased: Ignore("released already: he waits"),
+        e.TransferKept: Ignore("the seat wanted to stay and is gone: he waits"),
         e.CallerWaits: Ignore("he waits already"),
         e.CallerHeld: Anomaly("held-before-joined"),
         e.TransferFailed: To(S.ENDED, _end(Outcome.RETURNED)),
@@ -233,6 +241,7 @@ TABLE: Mapping[S, Mapping[type[e.Event], Rule]] = {
         e.TargetAnswered: Anomaly("answered-twice"),
         e.CallerJoined: To(S.JOINED, _joined),
         e.CallerReleased: Ignore("the press and the answer crossed; the join is on its way"),
+        e.TransferKept: To(S.ANSWERED, _kept),
         e.CallerWaits: Ignore("the seat left as the target answered; the joining leg pulls the caller out"),
         e.CallerHeld: Ignore("held for the living target; its leg retries"),
         e.TransferFailed: To(S.ENDED, _end(Outcome.RETURNED)),
@@ -259,6 +268,7 @@ TABLE: Mapping[S, Mapping[type[e.Event], Rule]] = {
         e.TargetAnswered: Anomaly("answered-twice"),
         e.CallerJoined: Ignore("joined already"),
         e.CallerReleased: Ignore("the press and the join crossed: the seat wanted out and is out"),
+        e.TransferKept: Anomaly("kept-after-joined"),
         e.CallerWaits: Ignore("the seat left as the target joined; the joining leg pulls the caller out"),
         e.CallerHeld: Ignore("held for the living target; its leg retries"),
         e.TransferFailed: Anomaly("failed-after-joined"),

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from cti.dialtest.play import SCENARIOS, play
+from cti.dialtest.scenarios.onekey import whose
 from cti.dialtest.stack import Stage, stage
 from cti.ledger.stream import LedgerStream
 from cti.stack.instance import TRUNK_HOST, Instance
@@ -210,6 +211,7 @@ async def test_a_failed_run_shows_its_ladder_though_it_failed_before_it_was_look
 async def test_calls_of_others_are_not_taken_for_our_leftovers_and_ours_are(on: Stage) -> None:
     other = await on.callers[0].dial("12345", caller_id="13911110000")
     assert await other.wait_answered(5)
+    assert await whose(list(on.seats.values()), "13911110000", 5) is not None, "no seat rang"
     async with stage(on.instance, seats=[], callers=0) as second:
         assert await second.leftovers() == []
         ours = await on.callers[1].dial("12345", caller_id="13911110001")
