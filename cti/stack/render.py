@@ -102,6 +102,8 @@ def _facts(directory: Directory, told: Told, instance_key: bytes) -> dict[str, A
         + [{"name": "kcancel", "code": CANCEL_KEY, "exten": "cancel", "to": "", "danger": ""}],
         "lines": [{"platform": p, "queue": line_of(p, "general", directory)} for p in directory.platforms],
         "reasons": sorted(WHY_OF.items()),
+        "lamps": [{"number": to, "queue": line_of(to, "dedicated", directory)} for to in directory.platforms
+                  if (to, "*") in every and directory.seats_of(to, "dedicated")],
         "routes": [{"to": to, "text": every[to, "*"]} for to in directory.platforms if (to, "*") in every],
     }  # fmt: skip
 
