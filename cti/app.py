@@ -112,7 +112,7 @@ class Service:
                              self._api())
         self.started_at = now_us()
         self.devices: dict[str, str] = {}
-        self._published: dict[tuple[str, str], str] = {}
+        self._published: dict[tuple[str, str, bool], str] = {}
 
     async def run(self) -> None:
         """Until cancelled. Raises what no part could mend (a port in use, an unreadable state)."""

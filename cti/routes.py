@@ -16,10 +16,12 @@ def line_of(platform: Platform, kind: str, directory: Directory) -> str:
     return next(h.number for h in directory.hotlines if h.platform == platform)
 
 
-def hops(directory: Directory, to: Platform, division: str, at: dt.time | None = None) -> tuple[Hop, ...]:
+def hops(directory: Directory, to: Platform, division: str, at: dt.time | None = None, *,
+         danger: bool = False) -> tuple[Hop, ...]:  # fmt: skip
     """The walk to a platform from a division (``"*"``: unknown) at a local time; None: at any. Empty when there is no
-    route. At an hour that nobody serves, everybody is tried: a caller is never left without a target."""
-    targets = directory.route(to, None if division == "*" else division)
+    route, or with ``danger`` none of that kind. At an hour that nobody serves, everybody is tried: a caller is never
+    left without a target."""
+    targets = directory.route(to, None if division == "*" else division, danger=danger)
     serving = tuple(t for t in targets if at is None or t.serves(at)) or targets
     made = []
     for target in serving:
@@ -34,12 +36,19 @@ def hops(directory: Directory, to: Platform, division: str, at: dt.time | None =
     return tuple(made)
 
 
-def routes(directory: Directory, at: dt.time | None = None) -> dict[tuple[str, str], str]:
-    """Every route as text, by (platform, division): what AstDB family ``route`` must hold. Raises `BadRoute`."""
-    return {(r.to, r.division): route_text(hops(directory, r.to, r.division, at)) for r in directory.routes}
+def routes(directory: Directory, at: dt.time | None = None) -> dict[tuple[str, str, bool], str]:
+    """Every route as text, by (platform, division, danger): what AstDB must hold. Raises `BadRoute`."""
+    return {
+        (r.to, r.division, r.danger):
+        route_text(hops(directory, r.to, r.division, at, danger=r.danger))
+        for r in directory.routes
+    }  # fmt: skip
 
 
-def routes_for(directory: Directory, division: str, at: dt.time | None = None) -> dict[str, str]:
-    """Every platform's route text from one division."""
-    made = {to: hops(directory, to, division, at) for to in directory.platforms}
-    return {to: route_text(walk) for to, walk in made.items() if walk}
+def routes_for(directory: Directory, division: str, at: dt.time | None = None) -> dict[tuple[str, bool], str]:
+    """Every platform's route text from one division, by (platform, danger); no entry where there is none."""
+    made = {
+        (to, danger): hops(directory, to, division, at, danger=danger)
+        for to in directory.platforms for danger in (False, True)
+    }  # fmt: skip
+    return {key: route_text(walk) for key, walk in made.items() if walk}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from cti.core.facts import Fact
 from cti.dialtest.call import Call
 from cti.dialtest.phone import Answer
@@ -38,6 +40,15 @@ async def ended(on: Stage, cli: str = CLI) -> list[Fact]:
     assert len(arrived) == 1
     assert await on.wait_fact("CallEnded", arrived[0].ref) is not None
     return await on.facts(arrived[0].ref)
+
+
+async def caught_up(on: Stage, cli: str = CLI) -> list[Fact]:
+    """As `ended`, of a call the service was dead through: it is on record once Asterisk's file has been read."""
+    for _ in range(100):
+        if [f for f in await on.facts() if f.kind == "CallArrived" and f.data["caller"] == cli]:
+            break
+        await asyncio.sleep(0.1)
+    return await ended(on, cli)
 
 
 def outcomes(facts: list[Fact]) -> list[tuple[object, object]]:

@@ -51,11 +51,12 @@ async def outside(
 
 
 async def route_outside(on: Stage, after: str = "", cli: str = CLI) -> None:
-    """The call's own route to 110: the duty phone, then ``after``."""
+    """The call's own route to 110, also with danger: the duty phone, then ``after``."""
     (caller,) = [row.split("!")[0] for row in await on.rows("core show channels concise")
                  if "PJSIP/pstn" in row and cli in row]  # fmt: skip
     route = f"phone~PJSIP/{DUTY}@pstn~8~pstn~1{after}"
-    await on.rows(f"dialplan set chanvar {caller} SHARED(ROUTE_110) {route}")
+    for name in ("ROUTE_110", "ROUTE_DANGER_110"):
+        await on.rows(f"dialplan set chanvar {caller} SHARED({name}) {route}")
 
 
 async def rung(duty: Phone, seconds: float = 5) -> Call:

@@ -1,4 +1,4 @@
-"""Routes by division and hour: who is walked when."""
+"""Routes by division, hour and danger: who is walked when."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from cti.core.routing import read_route
 from cti.directory import Directory, load_directory
 from cti.problem import ConfigError
-from cti.routes import routes
+from cti.routes import routes, routes_for
 from cti.share import folder
 
 NIGHT = """routes:
@@ -34,7 +34,7 @@ def directory(tmp_path: Path) -> Directory:
 
 
 def targets(directory: Directory, at: str | None, to: str = "110") -> list[str]:
-    text = routes(directory, dt.time.fromisoformat(at) if at else None)[to, "*"]
+    text = routes(directory, dt.time.fromisoformat(at) if at else None)[to, "*", False]
     return [hop.target for hop in read_route(text)]
 
 
@@ -58,3 +58,13 @@ def test_hours_that_do_not_read_are_named_by_line(directory: Directory, tmp_path
     (tmp_path / "routes.yaml").write_text(NIGHT.replace("08:30-18:00", hours), encoding="utf-8")
     with pytest.raises(ConfigError, match=r"routes\.yaml:5:.*hours"):
         load_directory(tmp_path, dt.date(2026, 11, 24))
+
+
+def test_lists_for_danger_stand_beside_the_ordinary_ones(tmp_path: Path) -> None:
+    shipped = load_directory(folder("config"), dt.date(2026, 11, 24))
+    made = routes(shipped)
+    assert made["110", "*", True] == "queue~110-dedicated~10|queue~110~10"
+    assert made["110", "*", False] == "queue~110-dedicated~15|queue~110~15"
+    own = routes_for(shipped, "530102")
+    assert own["110", True] == made["110", "*", True] and own["110", False] == made["110", "530102", False]
+    assert set(own) == {("110", False), ("110", True), ("12345", False)}, "no list for danger leads to 12345"
