@@ -107,7 +107,7 @@ class AmiSwitch:
                 await self._ami.action("DBDelTree", {"Family": family})
 
     async def device_states(self) -> dict[str, str]:
-        """Seat number → Asterisk's device state (NOT_INUSE, INUSE, RINGING, UNAVAILABLE…); empty without a link."""
+        """Seat number or trunk name → Asterisk's device state (NOT_INUSE, UNAVAILABLE…); empty without a link."""
         states: dict[str, str] = {}
         try:
             listed = await self._ami.list_action("DeviceStateList")

@@ -239,6 +239,31 @@ async def test_the_routes_of_this_hour_are_in_astdb_and_an_old_one_is_gone(on: S
     assert outcomes(await caught_up(on)) == [("answered", "")]
 
 
+async def test_no_place_in_line_is_given_up_for_a_target_that_is_away(on: Stage) -> None:
+    """All seats of the line talk and only who cannot be reached is left: the caller waits for the line."""
+    first, seat1 = await talking(on)
+    second, seat2 = await talking(on, cli="13900005678", caller=1)
+    on.seats["8001"].on_invite = Answer(0.1)
+    on.seats["8002"].on_invite = Answer(0.1)
+    await seat1.dtmf("*110")
+    taken = await ringing_at_110(on)
+    await first.wait_heard(taken.phone.name, 4)
+    free = next(on.seats[n] for n in ("8001", "8002") if on.seats[n] is not taken.phone)
+    busy = await free.dial("1901")
+    await on.seats["1901"].wait_incoming(3)
+    (caller,) = [row.split("!")[0] for row in await on.rows("core show channels concise") if "13900005678" in row
+                 and "PJSIP/pstn" in row]  # fmt: skip
+    await on.rows(f"dialplan set chanvar {caller} SHARED(ROUTE_110) queue~110-dedicated~15|dial~PJSIP/8003~5~~~1")
+    await seat2.dtmf("*110")
+    await asyncio.sleep(1.0)
+    ref = next(f.ref for f in await on.facts() if f.kind == "CallArrived" and f.data["caller"] == "13900005678")
+    assert [f.kind for f in await on.facts(ref) if f.kind.startswith("Target")] == ["TargetTried"], "he waits"
+    busy.hangup()
+    await second.wait_heard(free.name, 8)
+    first.hangup()
+    second.hangup()
+
+
 DANGER = """routes:
   - {to: "110", division: "*", targets: [{kind: seat, number: "8001", timeout: 10}]}
   - {to: "110", division: "530100", danger: true, targets: [{kind: seat, number: "8002", timeout: 10}]}

@@ -81,7 +81,7 @@ FAULTS = [
     Fault("routes", '  - to: "110"', '  - to: "119"', "须为 '12345' or '110' 之一"),
     Fault("routes", '"530102"', '"530199"', "不是现行行政区划代码"),
     Fault("routes", '"530102"       #', '"*"            #', "→110 * 重复"),
-    Fault("routes", '"530102"       #', '"*"\n    danger: true #', "→110 * danger 重复，第 16 行已有",
+    Fault("routes", '"530102"       #', '"*"\n    danger: true #', "→110 * danger 重复，第 17 行已有",
           at='"*"            # danger'),
     Fault("routes", "danger: true\n", "danger: 1\n", "须为 true 或 false"),
     Fault("routes", TWO_TARGETS, "targets: []\n", "至少 1 项"),
