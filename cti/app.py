@@ -93,7 +93,9 @@ class Service:
                       connect_timeout=settings.timers.connect, backoff_max=settings.timers.reconnect_max),
             wanted=WANTED, on_event=self._on_message, on_up=self._on_up, on_down=self._on_down,
             meter=ami_meter)  # fmt: skip
-        self.switch = AmiSwitch(self.ami, lambda division: routes_for(directory, division, hour()), ami_meter, now_us)
+        self.switch = AmiSwitch(
+            self.ami, lambda division: routes_for(directory, division, hour(), self.unreachable),
+            ami_meter, now_us)  # fmt: skip
         self.runtime = Runtime(self.ledger, self.switch, self.metrics, now_us, lambda: self.intake.heard_until)
         self.catchup = CatchUp(
             settings.cel.path, self._tell_row, self._bad_row,
@@ -112,7 +114,7 @@ class Service:
                              self._api())
         self.started_at = now_us()
         self.devices: dict[str, str] = {}
-        self._published: dict[tuple[str, str], str] = {}
+        self._published: dict[tuple[str, str, bool], str] = {}
 
     async def run(self) -> None:
         """Until cancelled. Raises what no part could mend (a port in use, an unreadable state)."""
@@ -193,11 +195,16 @@ class Service:
         await self.intake.link_up()
 
     async def _publish(self) -> None:
-        """The routes of this hour into AstDB, where keys find them with or without us."""
-        wanted = routes(self.directory, hour())
+        """The routes of this hour into AstDB, whom Asterisk cannot reach last; keys find them with or without us."""
+        wanted = routes(self.directory, hour(), self.unreachable)
         changed = {key: text for key, text in wanted.items() if self._published.get(key) != text}
         await self.switch.publish(changed)
         self._published |= changed
+
+    @property
+    def unreachable(self) -> frozenset[str]:
+        """Seats and trunks that Asterisk's last answer calls UNAVAILABLE; one it does not know counts as well."""
+        return frozenset(name for name, state in self.devices.items() if state == "UNAVAILABLE")
 
     def _tell_live(self, event: e.Event, key: str) -> None:
         self.runtime.hear(event, "live", key)
@@ -277,7 +284,7 @@ class Service:
         }  # fmt: skip
 
     async def _poll(self) -> None:
-        """Seats as Asterisk sees them, and the gauges."""
+        """Seats and trunks as Asterisk sees them, the routes that follow from it, and the gauges."""
         while True:
             asked = now_us()
             if states := await self.switch.device_states():

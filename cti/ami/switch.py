@@ -24,6 +24,9 @@ from cti.core.routing import Hop
 COLLEAGUE_S = 20
 """a colleague asked for by number rings so long; as [knock] in key.conf"""
 
+FAMILIES = ("route", "route-danger")
+"""AstDB families of the ordinary routes and of those for danger"""
+
 log = structlog.get_logger(__name__)
 
 
@@ -35,9 +38,9 @@ class SwitchMeter(Protocol):
 
 
 class AmiSwitch:
-    """Carries commands out over one AMI link. ``routes`` gives every platform's route text for a division."""
+    """Carries commands out over one AMI link. ``routes`` gives a division's route texts, by (platform, danger)."""
 
-    def __init__(self, ami: AmiClient, routes: Callable[[str], Mapping[str, str]], meter: SwitchMeter,
+    def __init__(self, ami: AmiClient, routes: Callable[[str], Mapping[tuple[str, bool], str]], meter: SwitchMeter,
                  now_us: Callable[[], int]) -> None:  # fmt: skip
         self._ami, self._routes, self._meter, self._now = ami, routes, meter, now_us
 
@@ -83,24 +86,28 @@ class AmiSwitch:
             "Async": "true", "Variable": variables})  # fmt: skip
 
     async def _lay(self, command: c.LayRoute) -> None:
-        for platform, text in self._routes(command.division).items():
-            await self._set(channel_of(command.ref), f"SHARED(ROUTE_{platform})", text)
+        for (platform, danger), text in self._routes(command.division).items():
+            name = f"ROUTE_DANGER_{platform}" if danger else f"ROUTE_{platform}"
+            await self._set(channel_of(command.ref), f"SHARED({name})", text)
 
     async def _set(self, channel: str, variable: str, value: str) -> None:
         await self._ami.action("Setvar", {"Channel": channel, "Variable": variable, "Value": value})
 
-    async def publish(self, routes: Mapping[tuple[str, str], str]) -> None:
-        """Lay the site's general routes into AstDB, family ``route``: what keys use when the service is away."""
-        for (platform, division), text in routes.items():
-            await self._ami.action("DBPut", {"Family": "route", "Key": f"{platform}/{division}", "Val": text})
+    async def publish(self, routes: Mapping[tuple[str, str, bool], str]) -> None:
+        """Lay the site's general routes, by (platform, division, danger), into AstDB, families ``route`` and
+        ``route-danger``: what keys use when the service is away."""
+        for (platform, division, danger), text in routes.items():
+            row = {"Family": FAMILIES[danger], "Key": f"{platform}/{division}", "Val": text}
+            await self._ami.action("DBPut", row)
 
     async def forget_routes(self) -> None:
-        """Empty AstDB's family ``route``; until `publish`, keys walk the route rendered into the dialplan."""
-        with contextlib.suppress(AmiRefused):  # there was none
-            await self._ami.action("DBDelTree", {"Family": "route"})
+        """Empty AstDB's families of routes; until `publish`, keys walk the route rendered into the dialplan."""
+        for family in FAMILIES:
+            with contextlib.suppress(AmiRefused):  # there was none
+                await self._ami.action("DBDelTree", {"Family": family})
 
     async def device_states(self) -> dict[str, str]:
-        """Seat number → Asterisk's device state (NOT_INUSE, INUSE, RINGING, UNAVAILABLE…); empty without a link."""
+        """Seat number or trunk name → Asterisk's device state (NOT_INUSE, UNAVAILABLE…); empty without a link."""
         states: dict[str, str] = {}
         try:
             listed = await self._ami.list_action("DeviceStateList")

@@ -83,7 +83,8 @@ def summary(settings: Settings, directory: Directory) -> str:
             route.division if route.division == "*" else f"{route.division} {division_name(route.division)}"
         )
         walk = " → ".join(getattr(t, "number", t.kind) + f" {t.timeout}s" for t in route.targets)
-        lines.append(f"  路由 →{route.to:<6} {place}: {walk}")
+        danger = " 危险/danger" if route.danger else ""
+        lines.append(f"  路由 →{route.to:<6} {place}{danger}: {walk}")
     for trunk in directory.trunks:
         lines.append(f"  中继 {trunk.name}  {trunk.host}:{trunk.port}  ≤ {trunk.max_calls}")
     lines.append(

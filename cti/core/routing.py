@@ -1,4 +1,5 @@
-"""How a route is written for the dialplan: `kind~target~seconds[~trunk~confirm]` hops, joined by `|`.
+"""How a route is written for the dialplan: `kind~target~seconds[~trunk~confirm[~away]]` hops, joined by `|`; and that
+whom Asterisk cannot reach stands last.
 
 Knows: the text form, its bounds, and that nothing dialplan-active may stand in it. Must not know: the directory's
 files, AstDB. The dialplan reads it by CUT(); its own limit is the AMI line (1,022 bytes, ASTERISK.md §5).
@@ -7,12 +8,13 @@ files, AstDB. The dialplan reads it by CUT(); its own limit is the AMI line (1,0
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
 from typing import Literal
 
 MAX_ROUTE = 900
-"""bytes, so that `Action`'s line with the variable's name stays under 1,022"""
+"""bytes, so that `Action`'s line with the variable's name stays under 1,022; marks of who is away come on top, at most
+four bytes on each of 16 hops"""
 MAX_RING_S = 110
 """seconds of ringing in all: the door gives up after 120 s"""
 
@@ -59,25 +61,50 @@ class BadRoute(ValueError):
 @dataclass(frozen=True, slots=True)
 class Hop:
     """One target, rung for ``seconds``: a waiting line (``queue``), a seat's phone (``dial``), or a telephone outside
-    (``phone``) over ``trunk``, where with ``confirm`` only who presses 1 counts as a person."""
+    (``phone``) over ``trunk``, where with ``confirm`` only who presses 1 counts as a person. ``away``: it stands after
+    those that can be reached, and no line need be left for its sake ([ring-queue])."""
 
     kind: Kind
     target: str
     seconds: int
     trunk: str = ""
     confirm: bool = False
+    away: bool = False
 
     @property
     def text(self) -> str:
         """The hop as the dialplan reads it."""
-        outside = f"~{self.trunk}~{int(self.confirm)}" if self.kind == "phone" else ""
-        return f"{self.kind}~{self.target}~{self.seconds}{outside}"
+        outside = f"~{self.trunk}~{int(self.confirm)}" if self.kind == "phone" else "~~" if self.away else ""
+        return f"{self.kind}~{self.target}~{self.seconds}{outside}{'~1' if self.away else ''}"
+
+    def unreachable(self, devices: Collection[str], lines: Mapping[str, Collection[str]]) -> bool:
+        """Whether all it would ring is among ``devices``, the unreachable seats' numbers and trunks' names; ``lines``:
+        the seats of each waiting line."""
+        match self.kind:
+            case "queue":
+                seats = lines.get(self.target, ())
+                return bool(seats) and all(seat in devices for seat in seats)
+            case "dial":
+                return self.target.removeprefix("PJSIP/") in devices
+            case "phone":
+                return self.trunk in devices
+
+
+def reachable_first(
+    hops: Iterable[Hop], devices: Collection[str], lines: Mapping[str, Collection[str]]
+) -> tuple[Hop, ...]:
+    """The walk with its unreachable hops last, marked ``away``; both parts in the order they had. Never shorter: the
+    report may be stale. When none can be reached, or all can, the order is the one configured and nothing is marked."""
+    hops = tuple(hops)
+    here = tuple(hop for hop in hops if not hop.unreachable(devices, lines))
+    gone = tuple(replace(hop, away=True) for hop in hops if hop.unreachable(devices, lines))
+    return here + gone if here else hops
 
 
 def route_text(hops: Iterable[Hop]) -> str:
     """The route as AstDB and the caller's channel hold it. Raises `BadRoute`."""
     parts = []
-    total = 0
+    total = marks = 0
     for number, hop in enumerate(hops, 1):
         if not _TARGET.match(hop.target):
             raise BadRoute(f"hop {number}: target {hop.target!r} has characters the dialplan would act on")
@@ -87,13 +114,14 @@ def route_text(hops: Iterable[Hop]) -> str:
         if hop.kind == "phone" and not _TRUNK.match(hop.trunk):
             raise BadRoute(f"hop {number}: trunk {hop.trunk!r} has characters the dialplan would act on")
         parts.append(hop.text)
+        marks += len(hop.text) - len(replace(hop, away=False).text)
     if not parts:
         raise BadRoute("a route needs at least one hop")
     if total > MAX_RING_S:
         raise BadRoute(f"the hops ring {total} s in all; {MAX_RING_S} s is the most")
     text = "|".join(parts)
-    if len(text) > MAX_ROUTE:
-        raise BadRoute(f"{len(text)} bytes; {MAX_ROUTE} is the most")
+    if len(text) - marks > MAX_ROUTE:  # a seat that goes away must not make a sound route a bad one
+        raise BadRoute(f"{len(text) - marks} bytes; {MAX_ROUTE} is the most")
     return text
 
 
@@ -103,8 +131,9 @@ def read_route(text: str) -> tuple[Hop, ...]:
     for number, part in enumerate(text.split("|"), 1):
         fields = part.split("~")
         kind = next((k for k in KINDS if k == fields[0]), None)
-        if kind is None or len(fields) != (5 if kind == "phone" else 3) or not fields[2].isdigit():
-            raise BadRoute(f"hop {number}: {part!r} is not kind~target~seconds[~trunk~confirm]")
+        away = len(fields) == 6
+        if kind is None or not (away or len(fields) == (5 if kind == "phone" else 3)) or not fields[2].isdigit():
+            raise BadRoute(f"hop {number}: {part!r} is not kind~target~seconds[~trunk~confirm[~away]]")
         outside = (fields[3], fields[4] == "1") if kind == "phone" else ("", False)
-        hops.append(Hop(kind, fields[1], int(fields[2]), *outside))
+        hops.append(Hop(kind, fields[1], int(fields[2]), *outside, away))
     return tuple(hops)

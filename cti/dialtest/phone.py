@@ -17,6 +17,7 @@ from urllib.parse import quote
 import structlog
 
 from cti.dialtest import sip
+from cti.dialtest.blf import Lamp
 from cti.dialtest.call import Call
 from cti.dialtest.dialog import CallState
 from cti.dialtest.media import Media
@@ -89,6 +90,7 @@ class Phone:
         self._media: Media | None = None
         self._incoming: asyncio.Queue[Call] = asyncio.Queue()
         self._by_id: dict[str, Call] = {}
+        self._lamps: dict[str, Lamp] = {}
         self._registration = (secrets.token_hex(8), secrets.token_hex(6))
         self._register_cseq = 0
         self._registered = False
@@ -132,6 +134,8 @@ class Phone:
                 async with asyncio.timeout(2.0):
                     for call in self.calls:
                         await call.wait_ended(2.0)
+        if not self.wire.silent:
+            await asyncio.gather(*(lamp.stop() for lamp in self._lamps.values()))
         if self._registered and not self.wire.silent:
             try:
                 await self._register(0, timeout=2.0)
@@ -168,6 +172,13 @@ class Phone:
         self._take(call)
         call.start(request)
         return call
+
+    async def subscribe(self, number: str) -> Lamp:
+        """Watch a number's lamp until we stop. SubscriptionRefused."""
+        lamp = Lamp(self, number)
+        self._lamps[lamp.call_id] = lamp  # its first NOTIFY may come before the answer
+        await lamp.start()
+        return lamp
 
     async def wait_ringing(self, timeout: float = 5.0) -> Call:
         """The next incoming call that is ringing still. TimeoutError."""
@@ -263,6 +274,8 @@ class Phone:
         call = self._by_id.get(request.call_id)
         if call is not None:
             call.on_request(request, addr, t)
+        elif request.method == "NOTIFY" and (lamp := self._lamps.get(request.call_id)) is not None:
+            lamp.on_notify(request, addr, t)
         elif request.method == "INVITE" and not request.to.tag:
             self._on_invite(request, addr, t)
         elif request.method != "ACK":

@@ -164,6 +164,8 @@ class Route(_Frozen):
 
     to: Platform
     division: RouteDivision
+    danger: Annotated[bool, Field(strict=True)] = False
+    """used instead of the ordinary ones when there is danger to life"""
     targets: tuple[Target, ...] = Field(min_length=1, max_length=16)
 
 
@@ -206,8 +208,8 @@ class Directory(_Frozen):
         return tuple(dict.fromkeys(h.platform for h in self.hotlines))
 
     @cached_property
-    def _routes(self) -> dict[tuple[Platform, str], tuple[Target, ...]]:
-        return {(r.to, r.division): r.targets for r in self.routes}
+    def _routes(self) -> dict[tuple[Platform, str, bool], tuple[Target, ...]]:
+        return {(r.to, r.division, r.danger): r.targets for r in self.routes}
 
     @cached_property
     def _seats(self) -> dict[str, Seat]:
@@ -233,12 +235,14 @@ class Directory(_Frozen):
         """A platform's seats, of one kind or all, in the file's order."""
         return tuple(s for s in self.seats if s.platform == platform and kind in (None, s.kind))
 
-    def route(self, to: Platform, division: str | None) -> tuple[Target, ...]:
-        """Targets on platform `to` for a call from `division`: county, else prefecture, else any, else `()`.
+    def route(self, to: Platform, division: str | None, *, danger: bool = False) -> tuple[Target, ...]:
+        """Targets on platform `to` for a call from `division`: county, else prefecture, else any, else `()`; of the
+        ordinary lists, or of those for danger alone.
 
         `None` or a malformed division (it may come from a caller's data) is unknown and meets only `*`.
         """
-        return next((self._routes[to, d] for d in divisions.lineage(division) if (to, d) in self._routes), ())
+        keys = ((to, d, danger) for d in divisions.lineage(division))
+        return next((self._routes[key] for key in keys if key in self._routes), ())
 
     def nuisance_entry(self, number: str, today: dt.date) -> Nuisance | None:
         """The entry for a number, if it still holds on `today` (site's local date)."""

@@ -68,7 +68,8 @@ def no_duplicates(site: Site) -> Faults:
         taken.setdefault(number, way)
     yield from _repeated(site, "trunks", "name", [t.name for t in directory.trunks])
     yield from _repeated(site, "nuisance", "number", [n.number for n in directory.nuisance], say=False)
-    yield from _repeated(site, "routes", "division", [f"→{r.to} {r.division}" for r in directory.routes])
+    listed = [f"→{r.to} {r.division}{' danger' if r.danger else ''}" for r in directory.routes]
+    yield from _repeated(site, "routes", "division", listed)
 
 
 def _repeated(site: Site, part: str, name: str, values: list[str], *, say: bool = True) -> Faults:
@@ -120,13 +121,20 @@ def keys_lead_somewhere(site: Site) -> Faults:
 
 
 def routes_lead_somewhere(site: Site) -> Faults:
-    """Every target exists, on the platform the route leads to."""
+    """Every target exists, on the platform the route leads to; a list for danger has an ordinary one beside it."""
+    ordinary = {route.to for route in site.directory.routes if not route.danger}
     for i, route in enumerate(site.directory.routes):
         if route.to not in site.directory.platforms:
             yield site.error(
                 ("routes", i, "to"),
                 f"没有平台 {route.to} 的热线 / platform {route.to} has no hotline",
                 "在 hotlines.yaml 加上它，或删去此路由 / add one to hotlines.yaml or remove this route",
+            )
+        if route.danger and route.to not in ordinary:
+            yield site.error(
+                ("routes", i, "danger"),
+                f"→{route.to} 只有危险路由，没有普通路由 / only routes for danger lead to {route.to}",
+                "加一条不带 danger 的路由 / add one without danger",
             )
         if route.division.endswith("0000"):
             yield site.warning(

@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import datetime as dt
+import shutil
+from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
+import pytest_asyncio
 
 from cti.core.facts import Fact
 from cti.dialtest.call import Call
 from cti.dialtest.phone import Answer, Reject, Ring
-from cti.dialtest.stack import Stage
-from tests.real.story import CLI, data_of, ended, outcomes, ringing_at_110, talking
+from cti.dialtest.stack import Stage, stage
+from cti.directory import load_directory
+from cti.share import folder
+from cti.stack.instance import Instance
+from cti.stack.root import RuntimeRoot
+from tests.real.story import CLI, caught_up, data_of, ended, outcomes, ringing_at_110, talking
 
 pytestmark = pytest.mark.real
 
@@ -209,12 +218,15 @@ async def test_a_refer_by_the_seat_he_was_moved_to(on: Stage, number: str) -> No
 
 async def test_the_routes_of_this_hour_are_in_astdb_and_an_old_one_is_gone(on: Stage) -> None:
     """Laid by the service, walked without it; what an earlier configuration left there is not walked for ever."""
-    await on.rows("database put route 110/530199 dial~PJSIP/9999~20")
+    for family in ("route", "route-danger"):
+        await on.rows(f"database put {family} 110/530199 dial~PJSIP/9999~20")
     service = on.instance.children["cti"]
     await service.restart()
-    rows = [row for row in await on.rows("database show route") if row.startswith("/route/")]
-    keys = {row.split(":")[0].strip().removeprefix("/route/") for row in rows}
-    assert keys == {f"{route.to}/{route.division}" for route in on.instance.directory.routes}
+    for family, danger in (("route", False), ("route-danger", True)):
+        rows = [row for row in await on.rows(f"database show {family}") if row.startswith(f"/{family}/")]
+        keys = {row.split(":")[0].strip().removeprefix(f"/{family}/") for row in rows}
+        routes = [route for route in on.instance.directory.routes if route.danger is danger]
+        assert keys == {f"{route.to}/{route.division}" for route in routes} != set()
     service.kill()
     call, seat = await talking(on)
     await seat.dtmf("*110")
@@ -223,4 +235,100 @@ async def test_the_routes_of_this_hour_are_in_astdb_and_an_old_one_is_gone(on: S
     await call.wait_heard(target.phone.name, 3)
     call.hangup()
     await service.restart()
-    assert outcomes(await ended(on)) == [("answered", "")]
+    assert outcomes(await caught_up(on)) == [("answered", "")]
+
+
+async def test_no_place_in_line_is_given_up_for_a_target_that_is_away(on: Stage) -> None:
+    """All seats of the line talk and only who cannot be reached is left: the caller waits for the line."""
+    first, seat1 = await talking(on)
+    second, seat2 = await talking(on, cli="13900005678", caller=1)
+    on.seats["8001"].on_invite = Answer(0.1)
+    on.seats["8002"].on_invite = Answer(0.1)
+    await seat1.dtmf("*110")
+    taken = await ringing_at_110(on)
+    await first.wait_heard(taken.phone.name, 4)
+    free = next(on.seats[n] for n in ("8001", "8002") if on.seats[n] is not taken.phone)
+    busy = await free.dial("1901")
+    await on.seats["1901"].wait_incoming(3)
+    (caller,) = [row.split("!")[0] for row in await on.rows("core show channels concise") if "13900005678" in row
+                 and "PJSIP/pstn" in row]  # fmt: skip
+    await on.rows(f"dialplan set chanvar {caller} SHARED(ROUTE_110) queue~110-dedicated~15|dial~PJSIP/8003~5~~~1")
+    await seat2.dtmf("*110")
+    await asyncio.sleep(1.0)
+    ref = next(f.ref for f in await on.facts() if f.kind == "CallArrived" and f.data["caller"] == "13900005678")
+    assert [f.kind for f in await on.facts(ref) if f.kind.startswith("Target")] == ["TargetTried"], "he waits"
+    busy.hangup()
+    await second.wait_heard(free.name, 8)
+    first.hangup()
+    second.hangup()
+
+
+DANGER = """routes:
+  - {to: "110", division: "*", targets: [{kind: seat, number: "8001", timeout: 10}]}
+  - {to: "110", division: "530100", danger: true, targets: [{kind: seat, number: "8002", timeout: 10}]}
+  - {to: "110", division: "*", danger: true, targets: [{kind: seat, number: "8101", timeout: 10}]}
+  - {to: "12345", division: "*", targets: [{kind: general, timeout: 15}]}
+"""
+
+
+@pytest_asyncio.fixture(loop_scope="function")
+async def with_danger(runtime_root: RuntimeRoot, tmp_path: Path) -> AsyncIterator[Stage]:
+    """Routine leads to 8001, danger to 8002 in the caller's city and to 8101 elsewhere; each of them says no."""
+    config = shutil.copytree(folder("config"), tmp_path / "config")
+    (config / "routes.yaml").write_text(DANGER, encoding="utf-8")
+    directory = load_directory(config, dt.date.today())
+    async with (
+        Instance(runtime_root, tmp_path / "state", directory, config, folder("dialplan")) as instance,
+        stage(instance, seats=["1001", "1002", "8001", "8002", "8101"], callers=1) as on,
+    ):
+        for number in ("8001", "8002", "8101"):
+            on.seats[number].on_invite = Reject(486)
+        yield on
+        for phone in (*on.callers, *on.seats.values()):
+            for call in phone.calls:
+                call.hangup()
+        assert await on.leftovers() == []
+
+
+async def refused_by(on: Stage, seat: Call, key: str, number: str) -> None:
+    """The key rings this seat, which is busy; the transferor's sign is over."""
+    rang = len(on.seats[number].calls)
+    pressed = await seat.dtmf(key)
+    for _ in range(200):
+        if len(on.seats[number].calls) > rang:
+            break
+        await asyncio.sleep(0.02)
+    assert len(on.seats[number].calls) == rang + 1, f"{key} did not ring {number}"
+    await seat.wait_heard("music", 5, after=pressed)
+    await asyncio.sleep(1.5)
+
+
+async def test_danger_walks_its_own_list_with_the_service_dead(with_danger: Stage) -> None:
+    """The list of his city; with AstDB's gone the one rendered into the dialplan; without any the ordinary one."""
+    on = with_danger
+    service = on.instance.children["cti"]
+    service.kill()
+    await service.wait()
+    call, seat = await talking(on)
+    await refused_by(on, seat, "*110", "8001")
+    await refused_by(on, seat, "**110", "8002")
+    await on.rows("database deltree route-danger")
+    await refused_by(on, seat, "**110", "8101")
+    await on.rows('dialplan set global ROUTE_DANGER_110 ""')
+    await refused_by(on, seat, "**110", "8001")
+    call.hangup()
+    await service.restart()
+    tried = [f.data["target"] for f in await caught_up(on) if f.kind == "TargetTried"]
+    assert tried == [f"PJSIP/{number}" for number in ("8001", "8002", "8101", "8001")]
+
+
+async def test_the_calls_own_list_for_danger_is_laid_with_its_routes(with_danger: Stage) -> None:
+    """With AstDB's gone, the one on his channel is walked; a call once marked danger walks it with any key."""
+    on = with_danger
+    call, seat = await talking(on)
+    await on.rows("database deltree route-danger")
+    await refused_by(on, seat, "*110", "8001")
+    await refused_by(on, seat, "**110", "8002")
+    await refused_by(on, seat, "*110", "8002")
+    call.hangup()
+    await ended(on)

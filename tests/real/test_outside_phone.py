@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import datetime as dt
+import shutil
 import time
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -14,28 +17,28 @@ from cti.dialtest.call import Call
 from cti.dialtest.phone import Answer, Phone, Reject, Ring
 from cti.dialtest.stack import Stage, stage
 from cti.dialtest.tones import TONES
-from cti.directory import Directory
+from cti.directory import Directory, load_directory
 from cti.share import folder
 from cti.stack import netports
 from cti.stack.instance import TRUNK_HOST, Instance
 from cti.stack.root import RuntimeRoot
-from tests.real.story import CLI, ended, outcomes, talking
+from tests.real.story import CLI, caught_up, ended, outcomes, talking
 
 pytestmark = pytest.mark.real
 
 DUTY = "087165100110"
 
 
-@pytest_asyncio.fixture(loop_scope="function")
-async def outside(
-    runtime_root: RuntimeRoot, directory: Directory, tmp_path: Path
+@asynccontextmanager
+async def outdoors(
+    runtime_root: RuntimeRoot, directory: Directory, config: Path, tmp_path: Path
 ) -> AsyncIterator[tuple[Stage, Phone]]:
     """A stage whose trunk leads to a telephone outside, with three lines, one of them kept for danger."""
     port = netports.free_udp_port()
     trunks = tuple(t.model_copy(update={"port": port, "max_calls": 3, "reserved": 1}) for t in directory.trunks)
     changed = directory.model_copy(update={"trunks": trunks})
     async with (
-        Instance(runtime_root, tmp_path / "state", changed, folder("config"), folder("dialplan")) as instance,
+        Instance(runtime_root, tmp_path / "state", changed, config, folder("dialplan")) as instance,
         stage(instance, seats=["1001", "1002", "8001"], callers=2) as on,
     ):
         duty = Phone("duty", TONES[-1], on.server, DUTY, None, local_host=TRUNK_HOST, local_port=port)
@@ -50,12 +53,43 @@ async def outside(
             await duty.stop()
 
 
+@pytest_asyncio.fixture(loop_scope="function")
+async def outside(
+    runtime_root: RuntimeRoot, directory: Directory, tmp_path: Path
+) -> AsyncIterator[tuple[Stage, Phone]]:
+    """As `outdoors`, with the routes shipped."""
+    async with outdoors(runtime_root, directory, folder("config"), tmp_path) as made:
+        yield made
+
+
+DUTY_FIRST = f"""routes:
+  - to: "110"
+    division: "*"
+    targets:
+      - {{kind: phone, number: "{DUTY}", trunk: pstn, timeout: 8}}
+      - {{kind: dedicated, timeout: 15}}
+  - to: "12345"
+    division: "*"
+    targets: [{{kind: general, timeout: 15}}]
+"""
+
+
+@pytest_asyncio.fixture(loop_scope="function")
+async def duty_first(runtime_root: RuntimeRoot, tmp_path: Path) -> AsyncIterator[tuple[Stage, Phone]]:
+    """As `outdoors`, with routes that lead to the duty phone first."""
+    config = shutil.copytree(folder("config"), tmp_path / "config")
+    (config / "routes.yaml").write_text(DUTY_FIRST, encoding="utf-8")
+    async with outdoors(runtime_root, load_directory(config, dt.date.today()), config, tmp_path) as made:
+        yield made
+
+
 async def route_outside(on: Stage, after: str = "", cli: str = CLI) -> None:
-    """The call's own route to 110: the duty phone, then ``after``."""
+    """The call's own route to 110, also with danger: the duty phone, then ``after``."""
     (caller,) = [row.split("!")[0] for row in await on.rows("core show channels concise")
                  if "PJSIP/pstn" in row and cli in row]  # fmt: skip
     route = f"phone~PJSIP/{DUTY}@pstn~8~pstn~1{after}"
-    await on.rows(f"dialplan set chanvar {caller} SHARED(ROUTE_110) {route}")
+    for name in ("ROUTE_110", "ROUTE_DANGER_110"):
+        await on.rows(f"dialplan set chanvar {caller} SHARED({name}) {route}")
 
 
 async def rung(duty: Phone, seconds: float = 5) -> Call:
@@ -166,3 +200,67 @@ async def test_the_last_line_is_kept_for_danger(outside: tuple[Stage, Phone]) ->
     call.hangup()
     facts = await ended(on)
     assert outcomes(facts) == [("returned", "trunk-full"), ("abandoned", "caller-left")]
+
+
+async def laid(on: Stage, text: str, seconds: float = 15) -> float:
+    """How many seconds until AstDB's route to 110 is this one."""
+    began = time.monotonic()
+    row: list[str] = []
+    while time.monotonic() - began < seconds:
+        row = await on.rows("database get route 110/*")
+        if row == [f"Value: {text}"]:
+            return time.monotonic() - began
+        await asyncio.sleep(0.1)
+    raise AssertionError(f"AstDB holds {row}, not {text}")
+
+
+async def steady(on: Stage) -> None:
+    """The peer answers, and no OPTIONS sent before it did can time out any more (3 s)."""
+    since: float | None = None
+    for _ in range(150):
+        if not any("pstn/" in row and " Avail " in row for row in await on.rows("pjsip show contacts")):
+            since = None
+        elif time.monotonic() - (since := since or time.monotonic()) > 3.5:
+            return
+        await asyncio.sleep(0.1)
+    raise AssertionError("the trunk's peer does not answer")
+
+
+async def test_a_dead_trunk_is_laid_last_and_first_again_when_it_is_back(duty_first: tuple[Stage, Phone]) -> None:
+    on, duty = duty_first
+    outside, line = f"phone~PJSIP/{DUTY}@pstn~8~pstn~1", "queue~110-dedicated~15"
+    await steady(on)
+    await laid(on, f"{outside}|{line}")
+    await duty.stop()
+    noticed = await laid(on, f"{line}|{outside}~1")
+    call, seat = await talking(on)
+    await seat.dtmf("*110")
+    await on.seats["8001"].wait_incoming(3)
+    call.hangup()
+    facts = await ended(on)
+    assert [f.data["target"] for f in facts if f.kind == "TargetTried"] == ["110-dedicated"], "the call's own route"
+    await duty.start()
+    back = await laid(on, f"{outside}|{line}")
+    print(f"a dead trunk is last after {noticed:.1f} s, first again after {back:.1f} s")
+
+
+async def test_the_order_of_health_stands_while_the_service_is_dead(duty_first: tuple[Stage, Phone]) -> None:
+    """And a stale report costs nobody his target: a phone that is back is reached, as the last."""
+    on, duty = duty_first
+    outside, line = f"phone~PJSIP/{DUTY}@pstn~8~pstn~1", "queue~110-dedicated~15"
+    await duty.stop()
+    await laid(on, f"{line}|{outside}~1")
+    service = on.instance.children["cti"]
+    service.kill()
+    await service.wait()
+    await duty.start()
+    await steady(on)
+    call, seat = await talking(on)
+    on.seats["8001"].on_invite = Reject(486)
+    duty.on_invite = Ring()
+    await seat.dtmf("*110")
+    await rung(duty)
+    call.hangup()
+    await service.restart()
+    facts = await caught_up(on)
+    assert [f.data["target"] for f in facts if f.kind == "TargetTried"] == ["110-dedicated", f"PJSIP/{DUTY}@pstn"]

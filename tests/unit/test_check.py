@@ -81,6 +81,9 @@ FAULTS = [
     Fault("routes", '  - to: "110"', '  - to: "119"', "须为 '12345' or '110' 之一"),
     Fault("routes", '"530102"', '"530199"', "不是现行行政区划代码"),
     Fault("routes", '"530102"       #', '"*"            #', "→110 * 重复"),
+    Fault("routes", '"530102"       #', '"*"\n    danger: true #', "→110 * danger 重复，第 17 行已有",
+          at='"*"            # danger'),
+    Fault("routes", "danger: true\n", "danger: 1\n", "须为 true 或 false"),
     Fault("routes", TWO_TARGETS, "targets: []\n", "至少 1 项"),
     Fault("routes", '"530102"', '"530000"', "省级代码", level="warning"),
     Fault("routes", '{kind: seat, number: "8003", timeout: 15}', "{kind: dedicated, timeout: 9}",
@@ -154,6 +157,18 @@ def test_a_hotline_without_a_way_over_is_a_warning(folder: Path) -> None:
     assert "热线 110 没有通向 12345 的路由" in result.stderr
 
 
+def test_a_platform_with_routes_for_danger_alone_is_named(folder: Path) -> None:
+    path = folder / "routes.yaml"
+    lines = path.read_text(encoding="utf-8").splitlines()
+    at = lines.index('  - to: "12345"')
+    lines.insert(at + 2, "    danger: true")
+    path.write_text("\n".join(lines), encoding="utf-8")
+    result = run()
+    assert result.exit_code == 1
+    assert f"config/routes.yaml:{at + 3}:" in result.stderr
+    assert "→12345 只有危险路由" in result.stderr
+
+
 def test_several_slips_in_several_files_are_told_in_one_run(folder: Path) -> None:
     told = (
         "unknown key 'nam'; did you mean 'name'?",
@@ -175,7 +190,7 @@ def test_a_platform_without_a_hotline_is_no_goal(folder: Path) -> None:
     result = run()
     assert result.exit_code == 1
     assert "按键 *110 通向 110，但没有该平台的热线" in result.stderr
-    assert result.stderr.count("没有平台 110 的热线") == 2  # both routes to it
+    assert result.stderr.count("没有平台 110 的热线") == 3  # every route to it
 
 
 def test_a_misspelt_optional_file_is_noticed(folder: Path) -> None:
@@ -189,9 +204,10 @@ def test_a_sound_folder_is_summed_up(folder: Path) -> None:
     result = run()
     assert (result.exit_code, result.stderr) == (0, "")
     for part in (
-        "2 hotlines, 11 seats, 3 routes",
+        "2 hotlines, 11 seats, 4 routes",
         "*110 → 110",
         "530102 五华区: 8003 15s → dedicated 15s",
+        "* 危险/danger: dedicated 10s → general 10s",
         "pstn",
     ):
         assert part in result.stdout

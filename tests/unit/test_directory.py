@@ -86,6 +86,23 @@ def test_the_most_specific_route_wins(known: tuple[str, ...], asked: str | None,
     assert routed(*known).route("110", asked) == expected
 
 
+def marked(*divisions_: str) -> Directory:
+    """An ordinary route for any division, and those for danger."""
+    routes = (
+        Route(to="110", division="*", targets=(SeatTarget(kind="seat", number="8000", timeout=15),)),
+        *(Route(to="110", division=d, danger=True, targets=(SeatTarget(kind="seat", number=f"90{i:02}", timeout=5),))
+          for i, d in enumerate(divisions_)),
+    )  # fmt: skip
+    return Directory(hotlines=(), seats=(), routes=routes)
+
+
+@pytest.mark.parametrize(("known", "asked", "wins"), ROUTES)
+def test_the_most_specific_route_for_danger_wins(known: tuple[str, ...], asked: str | None, wins: int | None) -> None:
+    expected = () if wins is None else (SeatTarget(kind="seat", number=f"90{wins:02}", timeout=5),)
+    assert marked(*known).route("110", asked, danger=True) == expected
+    assert [t.timeout for t in marked(*known).route("110", asked)] == [15], "a routine key walks the ordinary one"
+
+
 def test_a_route_is_for_its_own_platform_only() -> None:
     assert routed("*").route("12345", "530100") == ()
 
