@@ -98,14 +98,10 @@ def _facts(directory: Directory, told: Told, instance_key: bytes) -> dict[str, A
         "room": directory.conference,
         "lines": [{"platform": p, "queue": line_of(p, "general", directory)} for p in directory.platforms],
         "reasons": sorted(WHY_OF.items()),
-<<<<<<< HEAD
         "lamps": [{"number": to, "queue": line_of(to, "dedicated", directory)} for to in directory.platforms
-                  if (to, "*") in every and directory.seats_of(to, "dedicated")],
-        "routes": [{"to": to, "text": every[to, "*"]} for to in directory.platforms if (to, "*") in every],
-=======
+                  if (to, "*", False) in every and directory.seats_of(to, "dedicated")],
         "routes": [{"name": f"ROUTE_DANGER_{to}" if danger else f"ROUTE_{to}", "text": every[to, "*", danger]}
                    for danger in (False, True) for to in directory.platforms if (to, "*", danger) in every],
->>>>>>> health
     }  # fmt: skip
 
 

@@ -53,15 +53,6 @@ async def ended(on: Stage, cli: str = CLI) -> list[Fact]:
     return await on.facts(arrived[0].ref)
 
 
-async def caught_up(on: Stage, cli: str = CLI) -> list[Fact]:
-    """As `ended`, of a call the service was dead through: it is on record once Asterisk's file has been read."""
-    for _ in range(100):
-        if [f for f in await on.facts() if f.kind == "CallArrived" and f.data["caller"] == cli]:
-            break
-        await asyncio.sleep(0.1)
-    return await ended(on, cli)
-
-
 def outcomes(facts: list[Fact]) -> list[tuple[object, object]]:
     """(outcome, why) of each terminal record of a transfer."""
     return [(f.data["outcome"], f.data["why"]) for f in facts if f.kind == "TransferEnded"]

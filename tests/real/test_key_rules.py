@@ -19,7 +19,7 @@ from cti.directory import load_directory
 from cti.share import folder
 from cti.stack.instance import Instance
 from cti.stack.root import RuntimeRoot
-from tests.real.story import CLI, caught_up, data_of, ended, outcomes, ringing_at_110, talking
+from tests.real.story import CLI, data_of, ended, outcomes, ringing_at_110, talking
 
 pytestmark = pytest.mark.real
 
@@ -235,7 +235,7 @@ async def test_the_routes_of_this_hour_are_in_astdb_and_an_old_one_is_gone(on: S
     await call.wait_heard(target.phone.name, 3)
     call.hangup()
     await service.restart()
-    assert outcomes(await caught_up(on)) == [("answered", "")]
+    assert outcomes(await ended(on)) == [("answered", "")]
 
 
 async def test_no_place_in_line_is_given_up_for_a_target_that_is_away(on: Stage) -> None:
@@ -318,7 +318,7 @@ async def test_danger_walks_its_own_list_with_the_service_dead(with_danger: Stag
     await refused_by(on, seat, "**110", "8001")
     call.hangup()
     await service.restart()
-    tried = [f.data["target"] for f in await caught_up(on) if f.kind == "TargetTried"]
+    tried = [f.data["target"] for f in await ended(on) if f.kind == "TargetTried"]
     assert tried == [f"PJSIP/{number}" for number in ("8001", "8002", "8101", "8001")]
 
 
