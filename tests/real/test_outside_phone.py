@@ -22,7 +22,7 @@ from cti.share import folder
 from cti.stack import netports
 from cti.stack.instance import TRUNK_HOST, Instance
 from cti.stack.root import RuntimeRoot
-from tests.real.story import CLI, caught_up, ended, outcomes, talking
+from tests.real.story import CLI, ended, outcomes, talking
 
 pytestmark = pytest.mark.real
 
@@ -262,5 +262,5 @@ async def test_the_order_of_health_stands_while_the_service_is_dead(duty_first: 
     await rung(duty)
     call.hangup()
     await service.restart()
-    facts = await caught_up(on)
+    facts = await ended(on)
     assert [f.data["target"] for f in facts if f.kind == "TargetTried"] == ["110-dedicated", f"PJSIP/{DUTY}@pstn"]
