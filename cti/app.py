@@ -12,7 +12,7 @@ import contextlib
 import datetime as dt
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 
 import structlog
 from panoramisk.message import Message
@@ -38,7 +38,8 @@ from cti.routes import routes, routes_for
 from cti.runtime import Runtime
 from cti.settings import Settings
 from cti.web.auth import Tokens
-from cti.web.server import WebServer
+from cti.web.conferences import ConferencesApi
+from cti.web.server import Api, WebServer
 from cti.web.transfers import TransfersApi
 from ivr.entry import make_entry
 from ivr.server import AgiLimits, FastAgiServer
@@ -111,7 +112,7 @@ class Service:
             {"entry": make_entry(lambda: book, lambda: dt.datetime.now(SHANGHAI).date())},
             limits=AgiLimits(sessions=settings.agi.max_sessions), meter=AgiMeter(self.metrics))  # fmt: skip
         self.web = WebServer(settings.http.host, settings.http.port, self.metrics.registry, self.links, self.status,
-                             self._api())
+                             self._apis())
         self.started_at = now_us()
         self.devices: dict[str, str] = {}
         self._published: dict[tuple[str, str, bool], str] = {}
@@ -134,8 +135,9 @@ class Service:
                 group.create_task(self._merge())
             log.info("service_started", site=self.settings.site.code, calls=len(self.runtime.site.calls))
 
-    def _api(self) -> TransfersApi:
-        return TransfersApi(self.runtime, Tokens(self.settings.http.read_secret()), self.directory, now_us)
+    def _apis(self) -> Sequence[Api]:
+        tokens = Tokens(self.settings.http.read_secret())
+        return (TransfersApi(self.runtime, tokens, self.directory, now_us), ConferencesApi(self.runtime, tokens))
 
     async def close(self) -> None:
         """After `run`: what was begun is finished, files and links are closed."""

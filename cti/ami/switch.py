@@ -57,6 +57,12 @@ class AmiSwitch:
                     await self._knock(command)
                 case c.TakeBack() | c.Release():
                     await self._ask(command)
+                case c.Confer():
+                    await self._room(command.ref, "ask-confer", {"XFID": command.transfer, "ASKSEAT": command.seat})
+                case c.SayDecision():
+                    await self._room(command.ref, "ask-decide", {
+                        "XFID": command.transfer, "ASKSEAT": command.seat, "CHOICE": command.choice,
+                        "XFKEY": command.key, "REASON": note(command.reason), "WORDS": note(command.text)})  # fmt: skip
         except (AmiError, AmiBadValue) as why:
             self._meter.command(name, type(why).__name__)
             log.info("command_failed", command=name, ref=command.ref, why=str(why))
@@ -71,13 +77,16 @@ class AmiSwitch:
         """The one action of a transfer: what the seat's key does ([knock] in key.conf)."""
         only = Hop("dial", f"PJSIP/{knock.only}", COLLEAGUE_S).text if knock.only else ""
         values = {"XFID": knock.transfer, "XFSEAT": knock.seat, "XFTO": knock.to, "XFONLY": only,
-                  "XFDANGER": "1" if knock.danger else "", "XFNOTE": note(knock.summary), "XFMODE": "swap",
+                  "XFDANGER": "1" if knock.danger else "", "XFNOTE": note(knock.summary), "XFMODE": knock.mode,
                   "XFKEY": "api"}  # fmt: skip
         await self._originate(knock.ref, f"Local/{knock.transfer}@door/n", "join", 120, values)
 
     async def _ask(self, command: c.TakeBack | c.Release) -> None:
         context = "ask-cancel" if isinstance(command, c.TakeBack) else "ask-release"
         await self._originate(command.ref, f"Local/{command.ref}@{context}/n", "join", 5, {"XFID": command.transfer})
+
+    async def _room(self, ref: str, context: str, values: Mapping[str, str]) -> None:
+        await self._originate(ref, f"Local/{ref}@{context}/n", "join", 5, values)
 
     async def _originate(self, ref: str, channel: str, context: str, seconds: int, values: Mapping[str, str]) -> None:
         variables = [f"{name}={value}" for name, value in {"__CALLREF": ref, **values}.items() if value]

@@ -13,7 +13,7 @@ from urllib.parse import quote
 from conference import decision
 from conference.words import CHOICES
 from cti.core import events as e
-from cti.core.commands import SayDecision
+from cti.core.commands import Confer, SayDecision
 from cti.core.model import Call, Phase, Site, Transfer, TransferState
 
 NOTE_BYTES = 400
@@ -29,6 +29,7 @@ CODES: dict[str, tuple[str, str]] = {
     "no-route": ("没有可转的路由", "no route leads there"),
     "bounce": ("来电从该平台转来，不能转回；请用三方通话", "the caller came from there: use the three-party call"),
     "three-takers": ("已经过三个座席，不能再转；请用三方通话", "three call-takers had him: use the three-party call"),
+    "room-open": ("正在三方通话", "a three-party call is open"),
     "caller-gone": ("来电人已挂机", "the caller has hung up"),
     "switch-away": ("交换机未连接，请用话机按键", "Asterisk is not linked: use the phone's key"),
     "idempotency-key-reused": ("同一幂等键用于不同请求", "the idempotency key was used for another request"),
@@ -49,6 +50,8 @@ class Ask:
     danger: bool = False
     summary: str = ""
     only: str = ""
+    mode: str = "swap"
+    """add: brought in beside the caller and his seat, the three-party call"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +68,7 @@ def transfer(site: Site, ask: Ask) -> e.TransferRequested | Transfer | No:
         return No("unknown-call")
     made = next((t for t in call.transfers if t.id == ask.transfer), None)
     if made is not None:
-        same = (made.to, made.danger, made.summary) == (ask.to, ask.danger, ask.summary)
+        same = (made.to, made.danger, made.summary, made.mode) == (ask.to, ask.danger, ask.summary, ask.mode)
         return made if same and ask.seat in ("", made.seat) else No("idempotency-key-reused")
     if call.phase is Phase.ENDED:
         return No("caller-gone")
@@ -73,12 +76,14 @@ def transfer(site: Site, ask: Ask) -> e.TransferRequested | Transfer | No:
         return No("not-your-call")
     if call.transfer is not None and call.transfer.state is not TransferState.JOINED:
         return No("transfer-running")
-    if ask.to != call.platform and ask.to in call.platforms:
+    if call.conference is not None and len(call.conference.here) > 1:
+        return No("room-open")
+    if ask.mode != "add" and ask.to != call.platform and ask.to in call.platforms:
         return No("bounce")
-    if len(call.takers) >= MAX_TAKERS:
+    if ask.mode != "add" and len(call.takers) >= MAX_TAKERS:
         return No("three-takers")
     return e.TransferRequested(ask.ref, ask.at, ask.transfer, ask.to, call.seat, "api", int(ask.danger), ask.summary,
-                               ask.only)  # fmt: skip
+                               ask.only, ask.mode)  # fmt: skip
 
 
 def ringing(call: Call | None, transfer_id: str, seat: str) -> Transfer | No:
@@ -111,6 +116,20 @@ def decide(call: Call | None, conference: str, seat: str, choice: str, reason: s
     if room.decision is not None and not decision.contrary(room, seat, choice):
         return No("decided")
     return SayDecision(call.ref, conference, seat, choice, reason, text, key)
+
+
+def confer(call: Call | None, conference: str, seat: str) -> Confer | No:
+    """Private conferring begun or ended by a seat in the room (``seat`` empty: a supervisor), or why not."""
+    if call is None:
+        return No("unknown-call")
+    room = call.conference
+    if room is None or room.id != conference:
+        return No("no-room")
+    if seat not in ("", *room.here):
+        return No("not-in-room")
+    if len(room.here) < 2:
+        return No("alone")
+    return Confer(call.ref, conference, seat or room.here[0])
 
 
 def note(summary: str) -> str:

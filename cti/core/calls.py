@@ -183,7 +183,7 @@ def _transfer_event(call: Call, event: e.Event) -> Step:
         more += last
     if isinstance(event, e.TransferRequested) and known is None:
         more.append(KnockDoor(call.ref, event.transfer, event.to, event.seat, bool(event.danger), event.summary,
-                              event.only))  # fmt: skip
+                              event.only, event.mode))  # fmt: skip
     return call, commands + more
 
 

@@ -37,6 +37,8 @@ class KnockDoor(Command):
     danger: bool
     summary: str
     only: str = ""
+    mode: str = "swap"
+    """swap | add: the three-party call"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +66,14 @@ class SayDecision(Command):
     reason: str = ""
     text: str = ""
     key: str = "api"
+
+
+@dataclass(frozen=True, slots=True)
+class Confer(Command):
+    """The caller into music while the seats of a three-party call confer, or back, as the seat's key would."""
+
+    transfer: str
+    seat: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -127,6 +127,7 @@ class TransferRequested(Event):
     danger: int = 0
     summary: str = ""
     only: str = ""
+    mode: str = "swap"
 
 
 @dataclass(frozen=True, slots=True)

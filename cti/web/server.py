@@ -6,12 +6,18 @@ Knows: aiohttp. Must not know: Asterisk, Redis; what it shows comes through two 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol
 
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
-from cti.web.transfers import TransfersApi
+
+class Api(Protocol):
+    """A set of routes."""
+
+    def add_to(self, app: web.Application) -> None:
+        """Put the routes on the application."""
 
 
 class WebServer:
@@ -19,10 +25,10 @@ class WebServer:
 
     def __init__(self, host: str, port: int, registry: CollectorRegistry,
                  links: Callable[[], Mapping[str, bool]], status: Callable[[], Mapping[str, object]],
-                 api: TransfersApi | None = None) -> None:  # fmt: skip
+                 apis: Sequence[Api] = ()) -> None:  # fmt: skip
         self._host, self._port = host, port
         self._registry, self._links, self._status = registry, links, status
-        self._api = api
+        self._apis = apis
         self.ready = asyncio.Event()
 
     async def run(self) -> None:
@@ -32,8 +38,8 @@ class WebServer:
         app.router.add_get("/readyz", self._readyz)
         app.router.add_get("/metrics", self._metrics)
         app.router.add_get("/status", self._show)
-        if self._api is not None:
-            self._api.add_to(app)
+        for api in self._apis:
+            api.add_to(app)
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=2.0)
         await runner.setup()
         try:

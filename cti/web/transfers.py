@@ -13,7 +13,7 @@ import hashlib
 import json
 import secrets
 from collections.abc import Awaitable, Callable, Iterator, Mapping
-from typing import Annotated, Any, Protocol, TypeVar
+from typing import Annotated, Any, Literal, Protocol, TypeVar
 
 from aiohttp import web
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -34,6 +34,7 @@ ALIVE_S = 15.0
 MAX_BODY = 16 * 1024
 
 T = TypeVar("T")
+Body = TypeVar("Body", bound=BaseModel)
 Text = Annotated[str, Field(strict=True, max_length=200)]
 
 
@@ -46,6 +47,8 @@ class TransferBody(BaseModel):
     call: Annotated[str, Field(strict=True, max_length=40)] | None = None
     danger: Annotated[bool, Field(strict=True)] = False
     summary: Text = ""
+    mode: Literal["swap", "add"] = "swap"
+    """add: brought in beside the caller and his seat, the three-party call"""
 
 
 class Desk(Protocol):
@@ -95,7 +98,7 @@ class TransfersApi:
 
     async def _post(self, request: web.Request) -> web.Response:
         seat = acting_seat(self._who(request))
-        body = await read_body(request)
+        body = checked(TransferBody, await read_json(request))
         ref = body.call or self._call_at(seat)
         if not is_ref(ref):
             raise Refused("unknown-call", "call")
@@ -105,7 +108,8 @@ class TransfersApi:
             raise Refused("no-route", f"to: {body.to}")
         ask = asking.Ask(
             ref=ref, transfer=f"{ref}-{transfer_suffix(request, seat)}", seat=seat, to=to, at=self._now(),
-            danger=body.danger, summary=body.summary.strip(), only=colleague.number if colleague else "")  # fmt: skip
+            danger=body.danger, summary=body.summary.strip(), only=colleague.number if colleague else "",
+            mode=body.mode)  # fmt: skip
         with self._word_of(ask.transfer) as told:
             said = await self._desk.ask(lambda site: asking.transfer(site, ask))
             if isinstance(said, asking.No):
@@ -213,8 +217,8 @@ def transfer_suffix(request: web.Request, seat: str) -> str:
     return "k" + hashlib.blake2s(f"{seat}\0{key}".encode(), digest_size=8).hexdigest()
 
 
-async def read_body(request: web.Request) -> TransferBody:
-    """The body, checked. Raises `Refused`: not-json, malformed-json, too-large, invalid-field (each field named)."""
+async def read_json(request: web.Request) -> dict[str, Any]:
+    """The body, an object. Raises `Refused`: not-json, malformed-json, too-large."""
     if request.content_type != "application/json":
         raise Refused("not-json")
     try:
@@ -223,8 +227,13 @@ async def read_body(request: web.Request) -> TransferBody:
         raise Refused("malformed-json") from None
     if not isinstance(raw, dict):
         raise Refused("malformed-json")
+    return raw
+
+
+def checked(model: type[Body], raw: dict[str, Any]) -> Body:
+    """The body as its model. Raises `Refused` invalid-field, each field named."""
     try:
-        return TransferBody.model_validate(raw)
+        return model.model_validate(raw)
     except ValidationError as error:
         wrong = (f"{'.'.join(str(part) for part in one['loc'])}: {one['msg']}" for one in error.errors()[:5])
         raise Refused("invalid-field", "; ".join(wrong)) from None
@@ -234,7 +243,8 @@ def show(ref: str, t: Transfer) -> dict[str, Any]:
     """A transfer as JSON. Times in µs since the epoch, 0: not yet."""
     waits = t.state in (TransferState.REQUESTED, TransferState.RINGING)
     return {"transfer": t.id, "call": ref, "state": str(t.state), "outcome": str(t.outcome), "why": t.why, "to": t.to,
-            "seat": t.seat, "target": t.target_seat, "key": t.key, "danger": t.danger, "summary": t.summary,
+            "seat": t.seat, "target": t.target_seat, "mode": t.mode, "key": t.key,
+            "danger": t.danger, "summary": t.summary,
             "started_at": t.started_at, "answered_at": t.answered_at, "joined_at": t.joined_at, "ended_at": t.ended_at,
             "actions": ["cancel", "release"] if waits else []}  # fmt: skip
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import time
 
+import aiohttp
 import pytest
 
 from cti.dialtest.call import Call
 from cti.dialtest.stack import Stage
-from tests.real.story import ringing_at_110, talking
+from tests.real.story import ended, ringing_at_110, talking
+from tests.real.test_api import Client
 
 pytestmark = pytest.mark.real
 
@@ -167,3 +169,37 @@ async def test_room_keys_without_a_room_are_refused_to_the_seat_alone(on: Stage)
         await seat.wait_heard("music", 4, after=pressed)
         await hears(call, seat.phone.name)
     call.hangup()
+
+
+@pytest.mark.parametrize("choice", ["110", "undecided"])
+async def test_the_api_brings_in_confers_and_decides_and_it_is_on_record_once(on: Stage, choice: str) -> None:
+    async with aiohttp.ClientSession() as http:
+        api = Client(on, http)
+        call, seat = await talking(on)
+        status, made = await api.post("/transfers", seat.phone.user, {"to": "110", "mode": "add"})
+        assert status == 201 and made["mode"] == "add"
+        police = await ringing_at_110(on)
+        police.answer()
+        await all_hear(call, seat, police)
+        room = f"/conferences/{made['transfer']}"
+        assert (await api.post(f"{room}/confer", police.phone.user, {}))[0] == 202
+        await hears(call, "music")
+        assert (await api.post(f"{room}/confer", seat.phone.user, {}))[0] == 202
+        await all_hear(call, seat, police)
+        status, problem = await api.post(f"{room}/decision", "1902", {"choice": "110"})
+        assert (status, problem["code"]) == (409, "not-in-room")
+        status, problem = await api.post(f"{room}/decision", seat.phone.user, {"choice": "119"})
+        assert (status, problem["code"]) == (422, "invalid-field")
+        word = {"choice": choice, "reason": "A01", "text": "涉嫌诈骗，移交"}
+        assert (await api.post(f"{room}/decision", seat.phone.user, word))[0] == 202
+        stays, goes = (police, seat) if choice == "110" else (seat, police)
+        await goes.wait_ended(3)
+        await all_hear(call, stays)
+        call.hangup()
+        facts = await ended(on)
+    (said,) = [f.data for f in facts if f.kind == "ConferenceDecided"]
+    accepts, basis = ("110", "chosen") if choice == "110" else ("12345", "first-receiver")
+    assert (said["accepts"], said["basis"], said["by"]) == (accepts, basis, seat.phone.user)
+    assert (said["reason"], said["text"]) == ("A01", "涉嫌诈骗，移交") or choice == "undecided"
+    assert len([f for f in facts if f.kind == "ConferenceEnded"]) == 1
+    assert [f.data for f in facts if f.kind == "Anomaly"] == []
