@@ -19,7 +19,6 @@ after. Knows: words and the decision. Must not know: who is in the room, the cal
 from __future__ import annotations
 
 from dataclasses import replace
-from urllib.parse import unquote
 
 from cti.core import events as e
 from cti.core.model import Conference, Decision, Word
@@ -70,8 +69,7 @@ def platform_of(conference: Conference, seat: str) -> str:
 def _word(conference: Conference, event: e.Event) -> Word:
     assert isinstance(event, e.DecisionSaid)
     platform = platform_of(conference, event.seat)
-    # typed words came percent-encoded through the dialplan, as a summary does; a key's word has none
-    return Word(platform, event.seat, event.choice, unquote(event.reason), unquote(event.text), event.key, event.at)
+    return Word(platform, event.seat, event.choice, event.reason, event.text, event.key, event.at)
 
 
 def _settle(conference: Conference, word: Word, made_by: tuple[str, ...]) -> Conference:

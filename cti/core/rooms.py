@@ -3,11 +3,13 @@
 Knows: which conference an event is for, and what the ledger keeps. Must not know: the rules (`conference`).
 
 `ConferenceDecided` and `ConferenceEnded` are written exactly once a conference, `DispatchFirst` and
-`DecisionDisputed` at most once: each stands for one change of a value that never changes back."""
+`DecisionDisputed` at most once: each stands for one change of a value that never changes back. Typed words came
+percent-encoded through the dialplan, as a summary does; on record they are plain."""
 
 from __future__ import annotations
 
 from dataclasses import replace
+from urllib.parse import unquote
 
 from conference import decision
 from conference import room as machine
@@ -104,8 +106,8 @@ def _decided(call: Call, c: Conference, d: Decision) -> Record:
         platform=word.platform,
         basis=d.basis,
         why=d.why,
-        reason=word.reason,
-        text=word.text,
+        reason=unquote(word.reason),
+        text=unquote(word.text),
         key_=word.key,
         disputed=int(d.why == "disagreement"),
         words=",".join(f"{w.platform or 'supervisor'}={w.choice}" for w in c.words),
@@ -118,8 +120,8 @@ def _decided(call: Call, c: Conference, d: Decision) -> Record:
 
 def _disputed(call: Call, c: Conference, d: Decision, word: Word) -> Record:
     return records.record(call.ref, "DecisionDisputed", word.at, f"dispute/{c.id}", transfer=c.id, seat=word.seat,
-                          platform=word.platform, choice=word.choice, reason=word.reason, text=word.text,
-                          accepts=d.accepts, after_ms=_ms(word.at - d.at))  # fmt: skip
+                          platform=word.platform, choice=word.choice, reason=unquote(word.reason),
+                          text=unquote(word.text), accepts=d.accepts, after_ms=_ms(word.at - d.at))  # fmt: skip
 
 
 def _ended(call: Call, c: Conference) -> Record:
