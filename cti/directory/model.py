@@ -90,10 +90,10 @@ class Hotline(_Frozen):
 class ConferenceRules(_Frozen):
     """The three-party call; seconds."""
 
-    decide: Annotated[int, Field(strict=True, ge=30, le=3600)] = 180
+    decide: Annotated[int, Field(strict=True, ge=60, le=3600)] = 180
     """nobody has said who accepts by then: the platform that received the call first does (首接)"""
-    remind: Annotated[int, Field(strict=True, ge=5, le=600)] = 30
-    """both seats are reminded so long before"""
+    remind: Annotated[int, Field(strict=True, ge=5, le=45)] = 30
+    """both seats are reminded so long before; always less than the shortest time to decide"""
     aside: Annotated[int, Field(strict=True, ge=3, le=600)] = 60
     """the longest private conferring: then the caller is back by himself"""
     words: Annotated[int, Field(strict=True, ge=1, le=600)] = 30
