@@ -107,23 +107,20 @@ def set_seats(stage: Stage) -> None:
 def no_silence(run: Run, call: Call, scene: Scene, end: float, leak: bool = False) -> None:
     """Somebody or music, always, from the first answer on; typing is taken out."""
     names = {p.name for p in (*scene.firsts, *scene.targets)} | {"music"}
-    hearing = call.heard()
-    start = hearing.first(scene.first.phone.name)
+    start = call.heard().first(scene.first.phone.name)
     if start is None:
         return
     stop = min(end, call.t_ended or end) - 0.05
     edges = [start]
-    for began, ended in sorted(scene.typed):
-        edges += [began, ended]
+    for began, ended in sorted(scene.typed):  # two may have typed at once
+        edges += [began, ended] if began > edges[-1] or len(edges) == 1 else []
+        edges[-1] = max(edges[-1], ended) if len(edges) > 1 else edges[-1]
     edges.append(stop)
-    worst = 0.0
-    for t0, t1 in zip(edges[::2], edges[1::2], strict=True):
-        if t1 > t0:
-            worst = max(worst, hearing.longest_without(names, t0, t1))
-    run.swap_gap_ms = worst
-    run.own_late_ms = scene.first.phone.media.lateness(start, stop)
-    if worst - run.own_late_ms > SILENCE_BAR_MS:
-        run.faults.append(f"the caller heard nothing for {worst:.0f} ms")
+    gaps = [call.gap(names, t0, t1) for t0, t1 in zip(edges[::2], edges[1::2], strict=True)]
+    worst = max(gaps, key=lambda gap: gap.net_ms)
+    run.swap_gap_ms, run.own_late_ms = worst.ms, worst.own_ms
+    if worst.net_ms > SILENCE_BAR_MS:
+        run.faults.append(f"the caller heard nothing for {worst.ms:.0f} ms ({worst.own_ms:.0f} our own)")
     if call.dtmf_heard and not leak:
         run.faults.append(f"the key leaked to the caller: {len(call.dtmf_heard)} digits")
 
