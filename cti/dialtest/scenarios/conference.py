@@ -160,6 +160,7 @@ async def one(stage: Stage, number: int, rng: random.Random, phone: Phone) -> Ru
         gap = run.swap_gap_ms
         no_silence(run, call, room.scene, time.monotonic())
         run.swap_gap_ms = gap
+    may = room.outcomes() if room is not None else []
     call.hangup()
     for leg in [leg for seat in stage.seats.values() for leg in seat.calls if leg.caller.user == cli]:
         leg.hangup()
@@ -167,7 +168,7 @@ async def one(stage: Stage, number: int, rng: random.Random, phone: Phone) -> Ru
     if room is not None and run.ref:
         facts = await whole_record(stage, run, facts, True)
         check_decision(run, facts, said or room.unsaid)
-        check_outcomes(run, facts, [[("answered", ""), *room.ended]])
+        check_outcomes(run, facts, may)
         refused = sum(f.kind == "RoomRefused" for f in facts)
         if refused != room.refusals:
             run.faults.append(f"{refused} RoomRefused on record, {room.refusals} wanted")

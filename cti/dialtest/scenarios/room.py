@@ -7,6 +7,7 @@ know: which stories there are, how the switch makes a room.
 from __future__ import annotations
 
 import asyncio
+import math
 import random
 import time
 from collections.abc import Mapping, Sequence
@@ -25,6 +26,8 @@ from cti.dialtest.whohears import Moment, Table
 JOIN_MS, CHANGE_MS = 60.0, 120.0
 HEARD_S = 0.08
 """so long the same must be heard to count"""
+GOOD_S = 5.0
+"""a target that stays so long has answered for good"""
 ROOM_KEYS = ("*3", "*71", "*72", "*73", "*74")
 
 WAYS = {
@@ -64,6 +67,7 @@ class Room:
     table: Table
     calls: list[Call]
     """everybody who ever had a row"""
+    joined: float = 0.0
     ended: Outcomes = field(default_factory=list)
     """terminal records besides the one of the call's own transfer"""
     refusals: int = 0
@@ -80,6 +84,18 @@ class Room:
     def unsaid(self) -> Said:
         """The decision nobody makes: the first receiver's, or danger's."""
         return Said("110", "danger") if self.danger else Said(self.scene.hotline, "first-receiver")
+
+    def outcomes(self) -> list[Outcomes]:
+        """What the transfers of this call may be on record as: a guest who is gone, before the caller, within 5 s of joining
+        has vanished (docs/transfer-machine.md)."""
+        stayed = min(self.guest.t_ended or math.inf, self.scene.caller.t_ended or math.inf) - self.joined
+        vanished = (self.guest.t_ended or math.inf) < (self.scene.caller.t_ended or math.inf)
+        may: Outcomes = []
+        if not vanished or stayed > GOOD_S - 0.2:
+            may.append(("answered", ""))
+        if vanished and stayed < GOOD_S + 0.2:
+            may.append(("returned", "vanished"))
+        return [[one, *self.ended] for one in may]
 
     async def press(self, code: str, who: Call) -> float:
         """A key at a seat; when its last digit ended."""
@@ -190,7 +206,7 @@ async def open_room(stage: Stage, run: Run, rng: random.Random, phone: Phone, cl
         await room.press("*0", first)  # "stay with me"
     await asyncio.sleep(rng.uniform(0.2, 0.8))
     if answers:
-        answered = time.monotonic()
+        room.joined = answered = time.monotonic()
         room.guest.answer()
         run.swap_gap_ms = await room.settle(answered, each_other(*room.three), JOIN_MS)
         await room.dwell(0.1, 0.5)
