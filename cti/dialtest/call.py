@@ -15,8 +15,8 @@ from cti.dialtest import hearing, rtp
 from cti.dialtest.dialog import CallState, Dialog
 
 _POLL_S = 0.02
-_ON_ITS_WAY_S = 0.06
-"""what was not sent is missed at the other end so much later at most: Asterisk mixes every 20 ms, and evens jitter out"""
+_ON_ITS_WAY_S = 0.04
+"""what was not sent is missed at the other end so much later at most: Asterisk mixes every 20 ms and buffers"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -86,8 +86,8 @@ class Room:
         return Said("110", "danger") if self.danger else Said(self.scene.hotline, "first-receiver")
 
     def outcomes(self) -> list[Outcomes]:
-        """What the transfers of this call may be on record as: a guest who is gone, before the caller, within 5 s of joining
-        has vanished (docs/transfer-machine.md)."""
+        """What the transfers of this call may be on record as: a guest who is gone before the caller, and within 5 s of
+        joining, has vanished (docs/transfer-machine.md)."""
         stayed = min(self.guest.t_ended or math.inf, self.scene.caller.t_ended or math.inf) - self.joined
         vanished = (self.guest.t_ended or math.inf) < (self.scene.caller.t_ended or math.inf)
         may: Outcomes = []
@@ -116,8 +116,9 @@ class Room:
         worst = 0.0
         for call, names in row.items():
             name = call.phone.name
-            anybody = {*names, *before.get(name, ()), MUSIC}
-            gap = call.gap(anybody, max(since, call.t_answered or 0), settled[name] + 0.1)
+            if before and name not in before:
+                continue  # he has just picked up: nothing is interrupted
+            gap = call.gap({*names, *before.get(name, ()), MUSIC}, since, settled[name] + 0.1)
             worst = max(worst, gap.ms)
             if gap.net_ms > most_ms:
                 raise Lost(f"the change left {name} with nobody for {gap.ms:.0f} ms ({gap.own_ms:.0f} our own)")

@@ -138,7 +138,7 @@ async def on_record(stage: Stage, run: Run, cli: str) -> Sequence[Fact]:
             arrived = [f for f in await stage.facts() if f.kind == "CallArrived" and f.data.get("caller") == cli]
             run.ref = arrived[0].ref if arrived else ""
             facts = await stage.facts(run.ref) if run.ref else ()
-    # Asterisk is never struck, so it has told how each caller went: nobody's end may have to be concluded (`CallerGone`)
+    # Asterisk is never struck, so it told how each caller went: nobody's end may have to be concluded (`CallerGone`)
     for kind, wanted in (("CallArrived", 1), ("CallEnded", 1), ("Anomaly", 0), ("CallerGone", 0)):
         found = [dict(f.data) for f in facts if f.kind == kind]
         if len(found) != wanted:
