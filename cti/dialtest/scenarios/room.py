@@ -67,6 +67,8 @@ class Room:
     table: Table
     calls: list[Call]
     """everybody who ever had a row"""
+    talking: tuple[Call, ...] = ()
+    """who has a row now"""
     joined: float = 0.0
     ended: Outcomes = field(default_factory=list)
     """terminal records besides the one of the call's own transfer"""
@@ -109,16 +111,17 @@ class Room:
         Raises `Lost`: it is not within 4 s, or somebody heard nobody for too long in between.
         """
         settled = {call.phone.name: max(since, await self._hears(call, names)) for call, names in row.items()}
-        before = self.table.moments[-1].row if self.table.moments else {}
+        before, talking = self.table.moments[-1].row if self.table.moments else {}, self.talking
         self.table.moments.append(Moment(since, {c.phone.name: names for c, names in row.items()}, settled))
         self.calls += [call for call in row if call not in self.calls]
+        self.talking = tuple(row)
         await asyncio.sleep(0.1)
         worst = 0.0
         for call, names in row.items():
             name = call.phone.name
-            if before and name not in before:
+            if call not in talking:
                 continue  # he has just picked up: nothing is interrupted
-            gap = call.gap({*names, *before.get(name, ()), MUSIC}, since, settled[name] + 0.1)
+            gap = call.gap({*names, *before[name], MUSIC}, since, settled[name] + 0.1)
             worst = max(worst, gap.ms)
             if gap.net_ms > most_ms:
                 raise Lost(f"the change left {name} with nobody for {gap.ms:.0f} ms ({gap.own_ms:.0f} our own)")

@@ -77,6 +77,7 @@ async def somebody(r: Room) -> End:
     """Some seat has the caller, again or still; or he was said goodbye."""
     everybody = list(r.scene.stage.seats.values())
     for _ in range(60):
+        await asyncio.sleep(0.1)
         again = await whose(everybody, r.scene.cli, 0.1)
         if again is not None and again.t_answered is not None:
             try:
@@ -153,6 +154,15 @@ async def leaves_aside(r: Room) -> None:
     await at_once(r, r.scene.rng.choice([r.scene.first, r.guest]).hangup, r.scene.caller.hangup)
 
 
+async def last_leaves(r: Room) -> None:
+    """The last seat leaves, the other one having left before."""
+    goes, last = r.scene.rng.sample([r.scene.first, r.guest], 2)
+    gone = time.monotonic()
+    goes.hangup()
+    await r.settle(gone, each_other(r.scene.caller, last))
+    await at_once(r, last.hangup, r.scene.caller.hangup)
+
+
 async def confer_leave(r: Room) -> End:
     """A seat wants to confer as the other one leaves: the caller is with the one who pressed."""
     who, other = r.scene.rng.sample([r.scene.first, r.guest], 2)
@@ -215,6 +225,7 @@ RACES: dict[str, Race] = {
     "confer-caller": with_caller(confers), "back-caller": with_caller(confers_back),
     "decide-caller": with_caller(is_decided), "first-caller": with_caller(first_leaves),
     "guest-caller": with_caller(guest_leaves), "aside-leave-caller": with_caller(leaves_aside),
+    "last-caller": with_caller(last_leaves),
     "confer-leave": confer_leave, "back-leave": back_leave, "confer-both": confer_both, "decide-both": decide_both,
     "decide-leave": decide_leave, "both-leave": both_leave, "both-leave-aside": both_leave_aside,
 }  # fmt: skip
