@@ -188,14 +188,16 @@ def _transfer_event(call: Call, event: e.Event) -> Step:
 
 
 def _room_event(call: Call, event: e.Event) -> Step:
-    """A step of a three-party call goes to that one. A guest who leaves before his transfer settled vanished."""
+    """A step of a three-party call goes to that one. A guest who leaves before his transfer settled vanished; a first
+    seat that leaves as its guest comes in is not in the room that opens."""
     commands: list[Command] = []
     if isinstance(event, e.GuestLeft):
-        joined = next((t for t in call.open if t.id == event.transfer and t.mode == "add"), None)
-        if joined is not None and joined.state is TransferState.JOINED and event.seat == joined.target_seat:
-            changed, _ = machine.step(joined, event)
+        one = next((t for t in call.open if t.id == event.transfer and t.mode == "add"), None)
+        leaves = {TransferState.JOINED: one.target_seat, TransferState.ANSWERED: one.seat} if one is not None else {}
+        if one is not None and event.seat == leaves.get(one.state):
+            changed, _ = machine.step(one, event)
             assert changed is not None
-            call, commands = _put(call, joined, changed)
+            call, commands = _put(call, one, changed)
     call, more = rooms.hears(call, event)
     return call, commands + more
 

@@ -7,6 +7,7 @@ know: which stories there are, how the switch makes a room.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import math
 import random
 import time
@@ -22,6 +23,7 @@ from cti.dialtest.scenarios.onekey import FIRST_ANSWER_S, whose
 from cti.dialtest.scenarios.scene import LEDGER_S, Lost, Outcomes, Scene
 from cti.dialtest.stack import Stage
 from cti.dialtest.whohears import Moment, Table
+from cti.ledger.stream import StreamAway
 
 JOIN_MS, CHANGE_MS = 60.0, 120.0
 HEARD_S = 0.08
@@ -226,8 +228,11 @@ def set_seats(stage: Stage) -> None:
 
 async def whole_record(stage: Stage, run: Run, facts: Sequence[Fact], opened: bool) -> Sequence[Fact]:
     """The call's facts once its room's end is among them: a room has one decision and one end, or there was none."""
-    if opened and await stage.wait_fact("ConferenceEnded", run.ref, LEDGER_S) is not None:
-        facts = await stage.facts(run.ref)
+    deadline = time.monotonic() + LEDGER_S
+    while opened and time.monotonic() < deadline and not any(f.kind == "ConferenceEnded" for f in facts):
+        await asyncio.sleep(0.1)
+        with contextlib.suppress(StreamAway):  # Redis is one of those that are killed
+            facts = await stage.facts(run.ref)
     for kind in ("ConferenceDecided", "ConferenceEnded"):
         found = [dict(f.data) for f in facts if f.kind == kind]
         if len(found) != int(opened):

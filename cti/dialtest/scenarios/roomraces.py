@@ -257,7 +257,8 @@ async def one(stage: Stage, number: int, rng: random.Random, phone: Phone) -> Ru
         leg.hangup()
     facts = await on_record(stage, run, cli)
     if room is not None and run.ref:
-        opened = any(f.kind == "CallerJoined" for f in facts)
+        joined = {outcome for outcome, _ in (ANSWERED, VANISHED)}
+        opened = any(f.kind == "TransferEnded" and f.data.get("outcome") in joined for f in facts)
         facts = await whole_record(stage, run, facts, opened)
         check_outcomes(run, facts, end.may or JOINED)
     return run

@@ -105,8 +105,8 @@ def set_seats(stage: Stage) -> None:
 
 
 def no_silence(run: Run, call: Call, scene: Scene, end: float, leak: bool = False) -> None:
-    """Somebody or music, always, from the first answer on; typing is taken out. ``leak``: a code cut short may reach him,
-    as digits."""
+    """Somebody or music, always, from the first answer on; typing is taken out. ``leak``: a code cut short may
+    reach him, as digits."""
     names = {p.name for p in (*scene.firsts, *scene.targets)} | {"music"} | ({"dtmf"} if leak else set())
     start = call.heard().first(scene.first.phone.name)
     if start is None:
