@@ -122,7 +122,7 @@ class _Ears(Call):
 
     def __init__(self, heard: Hearing, media: Media) -> None:
         self._all = heard
-        self.phone = type("P", (), {"media": media})()  # type: ignore[assignment]
+        self.phone = type("P", (), {"media": media})()
 
     def heard(self, t0: float | None = None, t1: float | None = None) -> Hearing:
         return self._all
