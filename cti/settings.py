@@ -164,8 +164,8 @@ class CelSettings(_Section):
 
 
 class RecordingSettings(_Section):
-    """Recordings of calls. Asterisk writes them by itself, as it is rendered (`cti render`, `cti up`); the service, told the
-    same, indexes, serves and at their time deletes them. A hotline may be left out: `record: false` in hotlines.yaml."""
+    """Recordings of calls. Asterisk writes them by itself, as it is rendered (`cti render`, `cti up`); the service,
+    told the same, indexes, serves and at their time deletes them. A hotline with `record: false` is left out."""
 
     enabled: Annotated[bool, Field(strict=True)] = True
     path: Annotated[Path, AfterValidator(_recordings)] = Path("/var/spool/asterisk/recordings")

@@ -7,7 +7,7 @@ diffable.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +45,7 @@ class Told:
     agi_port: int
     qualify: int = 0
     """s between two looks whether a phone is still there; 0: never"""
-    recording: RecordingSettings = RecordingSettings()
+    recording: RecordingSettings = field(default_factory=RecordingSettings)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,7 +94,8 @@ def _facts(directory: Directory, told: Told, instance_key: bytes) -> dict[str, A
                    "features": names.get(s.platform, FIXED)} for s in directory.seats],
         "trunks": directory.trunks, "hotlines": [{"number": h.number, "platform": h.platform, "division":
         h.division, "priority": h.priority,
-                      "wait": h.queue.wait, "recall": h.recall, "record": told.recording.enabled and h.record} for h in directory.hotlines],
+                      "wait": h.queue.wait, "recall": h.recall, "record": told.recording.enabled and h.record}
+                     for h in directory.hotlines],
         "queues": queues,
         "keys": keys,
         "room": directory.conference, "recording": told.recording,

@@ -1,0 +1,166 @@
+"""Keeps the recordings: indexes what is complete, deletes what its retention is over for, and watches the disk.
+
+Knows: order. An entry is written before its fact, a deletion told before it is done: killed in between, either is done
+again with the same key, so a file has one `RecordingIndexed` or `RecordingMissing`, and at most one
+`RecordingDeleted`. Must not know: Asterisk. No call waits for any of this, and no failure here reaches one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable
+from typing import Protocol
+
+import structlog
+
+from cti.core import events as e
+from cti.core import recordings as rules
+from cti.core.model import Recording, Site
+from cti.recordings.folder import Empty, Entry, Folder
+
+log = structlog.get_logger(__name__)
+
+LOOK_S = 1.0
+SWEEP_S = 60.0
+"""between two looks at the whole folder: what nobody told us of, and what is to go"""
+STRAY_US = 120_000_000
+"""A file nobody writes to for so long, of no call we know: older than any step on its way to us."""
+AGAIN_S = 30.0
+"""after an error of the disk"""
+DISK_CURE = ("腾出空间或换盘；通话不受影响 / free space, or point recording.path at a larger disk: calls go on, "
+             "their recordings are cut off or missing")  # fmt: skip
+RIGHTS_CURE = "Asterisk 与服务都须能读写 recording.path / Asterisk and the service both need to write to recording.path"
+
+
+class Meter(Protocol):
+    """What is counted."""
+
+    def recording(self, what: str) -> None:
+        """indexed | no-file | empty | unreadable | unanswered | deleted | failed, once."""
+
+    def recording_disk(self, free: int, fit: bool) -> None:
+        """Free bytes; whether recordings can be written."""
+
+
+class Keeper:
+    """`run` while the service runs. ``site``: the calls now; ``tell``: put an event on record, under a key, and return
+    then; ``complete``: whether all that happened is known to us."""
+
+    def __init__(self, folder: Folder, min_free: int, keep_days: int, site: Callable[[], Site],
+                 tell: Callable[[e.Event, str], Awaitable[object]], complete: Callable[[], bool],
+                 now_us: Callable[[], int], meter: Meter) -> None:  # fmt: skip
+        self._folder, self._min_free, self._keep_days = folder, min_free, keep_days
+        self._site, self._tell, self._complete, self._now = site, tell, complete, now_us
+        self._meter = meter
+        self._ill = ""
+        self._turn = asyncio.Lock()
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        clock = asyncio.get_running_loop().time
+        due, rest = 0.0, 0.0
+        while True:
+            try:
+                await self.look()
+                if clock() >= rest:
+                    await self.index()
+                if clock() >= max(due, rest) and self._complete():
+                    await self.sweep()
+                    await self.purge()
+                    due = clock() + SWEEP_S
+            except OSError as why:
+                rest = clock() + AGAIN_S
+                self._meter.recording("failed")
+                log.error("recordings_disk_error", why=str(why), cure=RIGHTS_CURE)
+            await asyncio.sleep(LOOK_S)
+
+    async def look(self) -> None:
+        """The disk, as a gauge, and as an alarm when that changes."""
+        free = await asyncio.to_thread(self._folder.free_bytes)
+        ill, cure = "", ""
+        if free < self._min_free:
+            ill, cure = "recordings_disk_low", DISK_CURE
+        elif self._folder.root.exists() and not os.access(self._folder.root, os.W_OK | os.X_OK):
+            ill, cure = "recordings_not_writable", RIGHTS_CURE
+        self._meter.recording_disk(free, not ill)
+        if ill and ill != self._ill:
+            log.error(ill, path=str(self._folder.root), free_mb=free >> 20, cure=cure)
+        elif self._ill and not ill:
+            log.info("recordings_disk_well", free_mb=free >> 20)
+        self._ill = ill
+
+    async def index(self) -> int:
+        """Settle every file that is complete; how many."""
+        found = list(rules.due(self._site(), self._now()))
+        for ref, recording in found:
+            await self._settle(ref, recording)
+        return len(found)
+
+    async def _settle(self, ref: str, r: Recording) -> None:
+        try:
+            measured = await asyncio.to_thread(self._folder.measure, r.file)
+        except (Empty, FileNotFoundError, PermissionError, ValueError) as why:
+            code = {Empty: "empty", FileNotFoundError: "no-file"}.get(type(why), "unreadable")
+            self._meter.recording(code)
+            log.error("recording_missing", ref=ref, file=r.file, why=code, cure=f"{DISK_CURE}; {RIGHTS_CURE}")
+            await self._tell(e.RecordingMissing(ref, self._now(), r.file, r.part, code), f"recording/{r.file}")
+            if code == "empty":
+                await asyncio.to_thread(self._folder.remove, r.file)
+            return
+        entry = Entry(ref, r.file, r.part, r.began_at, max(r.began_at, r.ended_at), measured.ms, measured.size,
+                      measured.sha256, r.began_at + r.keep_days * rules.DAY_US, r.transfer)  # fmt: skip
+        await self._enter(entry)
+
+    async def _enter(self, entry: Entry) -> None:
+        await asyncio.to_thread(self._folder.enter, entry)
+        await self._tell(
+            e.RecordingIndexed(entry.ref, self._now(), entry.file, entry.part, entry.since, entry.until, entry.ms,
+                               entry.size, entry.sha256, entry.keep_until, entry.transfer),
+            f"recording/{entry.file}",
+        )  # fmt: skip
+        self._meter.recording("indexed")
+
+    async def sweep(self) -> int:
+        """Files of no call we know and without an entry: empty ones, of callers nobody answered, go; any other is
+        indexed by what it says itself. How many."""
+        strays = await asyncio.to_thread(self._strays)
+        for file in strays:
+            named = rules.read_name(file)
+            if named is None or named.ref in self._site().calls:
+                continue
+            try:
+                measured = await asyncio.to_thread(self._folder.measure, file)
+            except Empty:
+                await asyncio.to_thread(self._folder.remove, file)
+                self._meter.recording("unanswered")
+                continue
+            until = await asyncio.to_thread(self._folder.changed_at, file)
+            since = until - measured.ms * 1000
+            log.warning("recording_found", ref=named.ref, file=file, cure="none needed: indexed now")
+            await self._enter(Entry(named.ref, file, named.part, since, until, measured.ms, measured.size,
+                                    measured.sha256, since + self._keep_days * rules.DAY_US))  # fmt: skip
+        return len(strays)
+
+    def _strays(self) -> list[str]:
+        there, before = self._folder, self._now() - STRAY_US
+        return [file for file in there.files() if there.entry(file) is None and there.changed_at(file) < before]
+
+    async def expired(self) -> list[Entry]:
+        """What retention is over for now."""
+        now = self._now()
+        entries = await asyncio.to_thread(lambda: list(self._folder.entries()))
+        return [entry for entry in entries if entry.keep_until <= now]
+
+    async def purge(self) -> list[Entry]:
+        """Delete what is expired, each told first; what was deleted."""
+        async with self._turn:
+            gone = await self.expired()
+            for entry in gone:
+                await self._tell(
+                    e.RecordingDeleted(entry.ref, self._now(), entry.file, entry.sha256, entry.keep_until),
+                    f"deleted/{entry.file}",
+                )
+                await asyncio.to_thread(self._folder.remove, entry.file)
+                self._meter.recording("deleted")
+            return gone
