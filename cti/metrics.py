@@ -54,7 +54,7 @@ class Metrics:
             ("where",), buckets=QUICK_BOUNDS, registry=r)  # fmt: skip
         self.spool_bytes = Gauge("cti_spool_bytes", "size of what waits on local disk", registry=r)
         self.recordings = Counter(
-            "cti_recordings_total", "recordings: indexed, no-file, empty, unreadable, unanswered, deleted, failed",
+            "cti_recordings_total", "recordings: indexed, no-file, empty, not-ours, unanswered, deleted, failed",
             ("what",), registry=r)  # fmt: skip
         self.recordings_free = Gauge("cti_recordings_free_bytes", "free on the recordings' disk", registry=r)
         self.recordings_fit = Gauge(

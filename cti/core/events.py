@@ -375,7 +375,7 @@ class RecordingIndexed(Event):
 @dataclass(frozen=True, slots=True)
 class RecordingMissing(Event):
     """It was begun and there is nothing to index. ``why``: ``no-file`` (never made: no rights, disk full), ``empty``
-    (nothing was written: disk full, or nobody was bridged), ``unreadable``."""
+    (nothing was written: disk full, or nobody was bridged), ``not-ours`` (a name that is none)."""
 
     file: str
     part: str

@@ -79,11 +79,16 @@ class Folder:
         """Put the entry beside its file, whole or not at all."""
         place = self._entry(entry.file)
         draft = place.with_name(place.name + ".tmp")
-        with draft.open("w", encoding="utf-8") as out:
-            json.dump(asdict(entry), out)
-            out.flush()
-            os.fsync(out.fileno())
-        draft.replace(place)
+        try:
+            with draft.open("w", encoding="utf-8") as out:
+                json.dump(asdict(entry), out)
+                out.flush()
+                os.fsync(out.fileno())
+            draft.replace(place)
+        except OSError:
+            with contextlib.suppress(OSError):
+                draft.unlink(missing_ok=True)
+            raise
 
     def entry(self, file: str) -> Entry | None:
         """The entry of a file; None: not indexed, or the entry does not read."""
@@ -122,12 +127,21 @@ class Folder:
         return self.path(file).stat().st_mtime_ns // 1000
 
     def free_bytes(self) -> int:
-        """Free on its disk, for us. The nearest folder above counts while there is none."""
+        """Free on its disk, for us."""
+        found = os.statvfs(self._nearest())
+        return found.f_bavail * found.f_frsize
+
+    def writable(self) -> bool:
+        """Whether we may make and remove files there."""
+        place = self._nearest()
+        return place.is_dir() and os.access(place, os.W_OK | os.X_OK)
+
+    def _nearest(self) -> Path:
+        """The folder, or while there is none what there is above."""
         place = self.root
         while not place.exists() and place != place.parent:
             place = place.parent
-        found = os.statvfs(place)
-        return found.f_bavail * found.f_frsize
+        return place
 
     def _entry(self, file: str) -> Path:
         path = self.path(file)

@@ -8,7 +8,6 @@ again with the same key, so a file has one `RecordingIndexed` or `RecordingMissi
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import Awaitable, Callable
 from typing import Protocol
 
@@ -37,7 +36,7 @@ class Meter(Protocol):
     """What is counted."""
 
     def recording(self, what: str) -> None:
-        """indexed | no-file | empty | unreadable | unanswered | deleted | failed, once."""
+        """indexed | no-file | empty | not-ours | unanswered | deleted | failed, once."""
 
     def recording_disk(self, free: int, fit: bool) -> None:
         """Free bytes; whether recordings can be written."""
@@ -54,6 +53,7 @@ class Keeper:
         self._site, self._tell, self._complete, self._now = site, tell, complete, now_us
         self._meter = meter
         self._ill = ""
+        self._unwritten: list[Entry] = []
         self._turn = asyncio.Lock()
 
     async def run(self) -> None:
@@ -66,6 +66,7 @@ class Keeper:
                 if clock() >= rest:
                     await self.index()
                 if clock() >= max(due, rest) and self._complete():
+                    await self.write_entries()
                     await self.sweep()
                     await self.purge()
                     due = clock() + SWEEP_S
@@ -81,7 +82,7 @@ class Keeper:
         ill, cure = "", ""
         if free < self._min_free:
             ill, cure = "recordings_disk_low", DISK_CURE
-        elif self._folder.root.exists() and not os.access(self._folder.root, os.W_OK | os.X_OK):
+        elif not await asyncio.to_thread(self._folder.writable):
             ill, cure = "recordings_not_writable", RIGHTS_CURE
         self._meter.recording_disk(free, not ill)
         if ill and ill != self._ill:
@@ -91,17 +92,32 @@ class Keeper:
         self._ill = ill
 
     async def index(self) -> int:
-        """Settle every file that is complete; how many."""
+        """Settle every file that is complete; how many. One that cannot be read is tried again, the others are not held
+        up by it. Raises OSError then."""
         found = list(rules.due(self._site(), self._now()))
+        failed: OSError | None = None
         for ref, recording in found:
-            await self._settle(ref, recording)
+            try:
+                await self._settle(ref, recording)
+            except OSError as why:
+                failed = why
+        if failed is not None:
+            raise failed
         return len(found)
+
+    async def write_entries(self) -> None:
+        """Those the disk was too full for. Raises OSError while it still is."""
+        while self._unwritten:
+            entry = self._unwritten[0]
+            if await asyncio.to_thread(self._folder.path(entry.file).exists):
+                await asyncio.to_thread(self._folder.enter, entry)
+            self._unwritten.pop(0)
 
     async def _settle(self, ref: str, r: Recording) -> None:
         try:
             measured = await asyncio.to_thread(self._folder.measure, r.file)
-        except (Empty, FileNotFoundError, PermissionError, ValueError) as why:
-            code = {Empty: "empty", FileNotFoundError: "no-file"}.get(type(why), "unreadable")
+        except (Empty, FileNotFoundError, NotADirectoryError, ValueError) as why:
+            code = "empty" if isinstance(why, Empty) else "not-ours" if isinstance(why, ValueError) else "no-file"
             self._meter.recording(code)
             log.error("recording_missing", ref=ref, file=r.file, why=code, cure=f"{DISK_CURE}; {RIGHTS_CURE}")
             await self._tell(e.RecordingMissing(ref, self._now(), r.file, r.part, code), f"recording/{r.file}")
@@ -113,7 +129,13 @@ class Keeper:
         await self._enter(entry)
 
     async def _enter(self, entry: Entry) -> None:
-        await asyncio.to_thread(self._folder.enter, entry)
+        """Entry and fact. A disk too full for the entry does not keep the fact back; it is written later then."""
+        try:
+            await asyncio.to_thread(self._folder.enter, entry)
+        except OSError as why:
+            self._unwritten.append(entry)
+            self._meter.recording("failed")
+            log.error("recording_entry_not_written", file=entry.file, why=str(why), cure=DISK_CURE)
         await self._tell(
             e.RecordingIndexed(entry.ref, self._now(), entry.file, entry.part, entry.since, entry.until, entry.ms,
                                entry.size, entry.sha256, entry.keep_until, entry.transfer),

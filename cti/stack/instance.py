@@ -169,6 +169,7 @@ class Instance:
     def facts(self) -> dict[str, object]:
         """What another process needs to find this instance (`instance.json`)."""
         return {"site": self.site, "state": str(self.state), "config": str(self.config),
+                "recordings": str(self.recording.path),
                 "ports": asdict(self.ports), "pid": os.getpid()}  # fmt: skip
 
     def environment(self) -> Mapping[str, str]:
