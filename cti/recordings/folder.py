@@ -101,7 +101,7 @@ class Folder:
         """Every recording's name, in order; of one ``ref``, or one ``day`` (YYYY-MM-DD)."""
         for folder in sorted(self.root.glob(day)):
             if folder.is_dir():
-                for path in sorted(folder.glob(f"{ref or '*'}*")):
+                for path in sorted(folder.glob(f"{ref}*")):
                     file = f"{folder.name}/{path.name}"
                     named = read_name(file)
                     if named is not None and ref in ("", named.ref):

@@ -239,6 +239,8 @@ async def test_asterisk_dies_and_what_was_recorded_plays(on: Stage) -> None:
     asterisk.kill(signal.SIGKILL)
     await asterisk.wait()
     await asterisk.restart()
+    (arrived,) = [f for f in await on.facts() if f.kind == "CallArrived"]
+    assert await on.wait_fact("CallEnded", arrived.ref, 40), "the link comes back, then channels are looked at twice"
     fact = indexed(await settled(on))
     assert int(str(fact.data["ms"])) > 1000
     with wave.open(str(place(on, fact))) as file:
