@@ -112,8 +112,9 @@ class Service:
         recording = settings.recording
         self.recordings = Folder(recording.path)
         self.keeper = Keeper(
-            self.recordings, recording.min_free_mb << 20, recording.keep_days, lambda: self.runtime.site,
-            self._on_record, lambda: self.intake.complete, now_us, RecordingMeter(self.metrics))  # fmt: skip
+            self.recordings, recording.enabled, recording.min_free_mb << 20, recording.keep_days,
+            lambda: self.runtime.site, self._on_record, lambda: self.intake.complete, now_us,
+            RecordingMeter(self.metrics))  # fmt: skip
         book = entry_book(directory)
         self.agi = FastAgiServer(
             settings.agi.host, settings.agi.port,
@@ -139,8 +140,7 @@ class Service:
             group.create_task(self.intake.run())
             group.create_task(self.reconcile.run(lambda: self.intake.complete))
             group.create_task(self._poll())
-            if self.settings.recording.enabled or self.recordings.root.exists():
-                group.create_task(self.keeper.run())
+            group.create_task(self.keeper.run())
             if not adopted:
                 group.create_task(self._merge())
             log.info("service_started", site=self.settings.site.code, calls=len(self.runtime.site.calls))

@@ -134,7 +134,7 @@ BAD = {"changed", "gone", "ledger-differs"}
 @CONFIG
 @JSON
 def purge(dry_run: bool, state: Path | None, config: Path | None, as_json: bool) -> None:
-    """删除到期录音 / delete what is expired. The service does that every minute; this asks it to do so now.
+    """删除到期录音 / delete what is expired. The service does that every ten minutes; this asks it to do so now.
 
     \b
     cti recordings purge --dry-run --state .runtime/state
@@ -190,7 +190,7 @@ def _where(state: Path | None, config: Path | None) -> Where:
 def _entries(folder: Folder, ref: str) -> list[Entry]:
     if ref and not is_ref(ref):
         raise click.UsageError(f"{ref!r} 不是编号 / is no correlation id; e.g. 530100-1732406400.12")
-    return [entry for entry in folder.entries() if ref in ("", entry.ref)]
+    return list(folder.entries(ref=ref))
 
 
 def _judge(folder: Folder, entry: Entry, ledger: Mapping[str, str] | None) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 
 from cti.core import events as e
 from cti.core import records
@@ -48,8 +49,14 @@ def read_name(file: str) -> Named | None:
     return Named(found["ref"], "private" if found["private"] else "main", found["format"])
 
 
+def day_of(ref: str) -> str:
+    """The day's folder of a call: that of its arrival in China's time (UTC+8, no summer time)."""
+    began = int(ref.partition("-")[2].partition(".")[0])
+    return (datetime(1970, 1, 1) + timedelta(seconds=began, hours=8)).strftime("%Y-%m-%d")
+
+
 def sound_ms(format: str, size: int) -> int:
-    """Milliseconds of sound in a file of so many bytes. By its size: one that was cut off has no length in its head."""
+    """Milliseconds of sound in a file of so many bytes: one that was cut off has no length in its head."""
     head, most, ms = FORMATS[format]
     return max(0, size - head) * ms // most
 

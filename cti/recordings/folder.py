@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from cti.core.recordings import FORMATS, read_name, sound_ms
+from cti.core.recordings import FORMATS, day_of, read_name, sound_ms
 
 CHUNK = 1 << 20
 ENTRY = ".json"
@@ -97,22 +97,35 @@ class Folder:
             return found if found.file == file else None
         return None
 
-    def files(self, day: str = "*", ref: str = "") -> Iterator[str]:
-        """Every recording's name, in order; of one ``ref``, or one ``day`` (YYYY-MM-DD)."""
-        for folder in sorted(self.root.glob(day)):
-            if folder.is_dir():
-                for path in sorted(folder.glob(f"{ref}*")):
-                    file = f"{folder.name}/{path.name}"
-                    named = read_name(file)
-                    if named is not None and ref in ("", named.ref):
-                        yield file
+    def days(self) -> list[str]:
+        """The days' folders, oldest first."""
+        return sorted(path.name for path in self.root.glob("????-??-??") if path.is_dir())
 
-    def entries(self) -> Iterator[Entry]:
-        """Every entry, also one whose file is gone."""
-        for place in sorted(self.root.glob(f"*/*{ENTRY}")):
-            file = f"{place.parent.name}/{place.name.removesuffix(ENTRY)}"
-            if read_name(file) is not None and (found := self.entry(file)) is not None:
-                yield found
+    def stamp(self, day: str) -> int:
+        """Changes whenever a name comes to a day's folder or goes from it."""
+        return (self.root / day).stat().st_mtime_ns
+
+    def files(self, day: str = "", ref: str = "") -> Iterator[str]:
+        """Every recording's name, in order; of one ``ref``, or one ``day`` (YYYY-MM-DD)."""
+        for one in [day_of(ref) if ref else day] if ref or day else self.days():
+            for path in sorted((self.root / one).glob(f"{ref}*")):
+                file = f"{one}/{path.name}"
+                named = read_name(file)
+                if named is not None and ref in ("", named.ref):
+                    yield file
+
+    def entries(self, day: str = "", ref: str = "") -> Iterator[Entry]:
+        """Every entry, also one whose file is gone; of one ``ref``, or one ``day``."""
+        for one in [day_of(ref) if ref else day] if ref or day else self.days():
+            for place in sorted((self.root / one).glob(f"{ref}*{ENTRY}")):
+                file = f"{one}/{place.name.removesuffix(ENTRY)}"
+                named = read_name(file)
+                if named is not None and ref in ("", named.ref) and (found := self.entry(file)) is not None:
+                    yield found
+
+    def indexed(self, file: str) -> bool:
+        """Whether a file has an entry."""
+        return self._entry(file).exists()
 
     def remove(self, file: str) -> None:
         """The file, then its entry, then the day's folder when nothing is left in it."""

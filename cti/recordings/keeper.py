@@ -22,7 +22,10 @@ log = structlog.get_logger(__name__)
 
 LOOK_S = 1.0
 SWEEP_S = 60.0
-"""between two looks at the whole folder: what nobody told us of, and what is to go"""
+"""between two looks for files nobody told us of"""
+YOUNG_DAYS = 3
+PURGE_S = 600.0
+"""between two looks for what is to go: kept by the day, it may go ten minutes later"""
 STRAY_US = 120_000_000
 """A file nobody writes to for so long, of no call we know: older than any step on its way to us."""
 AGAIN_S = 30.0
@@ -43,23 +46,27 @@ class Meter(Protocol):
 
 
 class Keeper:
-    """`run` while the service runs. ``site``: the calls now; ``tell``: put an event on record, under a key, and return
-    then; ``complete``: whether all that happened is known to us."""
+    """`run` while the service runs. ``wanted``: this site records, so a disk that is ill is an alarm. ``site``: the
+    calls now; ``tell``: put an event on record, under a key, and return then; ``complete``: whether all that happened is
+    known to us."""
 
-    def __init__(self, folder: Folder, min_free: int, keep_days: int, site: Callable[[], Site],
+    def __init__(self, folder: Folder, wanted: bool, min_free: int, keep_days: int, site: Callable[[], Site],
                  tell: Callable[[e.Event, str], Awaitable[object]], complete: Callable[[], bool],
                  now_us: Callable[[], int], meter: Meter) -> None:  # fmt: skip
-        self._folder, self._min_free, self._keep_days = folder, min_free, keep_days
+        self._folder, self._wanted, self._min_free, self._keep_days = folder, wanted, min_free, keep_days
         self._site, self._tell, self._complete, self._now = site, tell, complete, now_us
         self._meter = meter
         self._ill = ""
         self._unwritten: list[Entry] = []
+        self._swept = False
+        self._next: dict[str, tuple[int, int]] = {}
+        """day → its folder's stamp when last read, and when the next of its files is due"""
         self._turn = asyncio.Lock()
 
     async def run(self) -> None:
         """Until cancelled."""
         clock = asyncio.get_running_loop().time
-        due, rest = 0.0, 0.0
+        due, purge, rest = 0.0, 0.0, 0.0
         while True:
             try:
                 await self.look()
@@ -68,8 +75,10 @@ class Keeper:
                 if clock() >= max(due, rest) and self._complete():
                     await self.write_entries()
                     await self.sweep()
-                    await self.purge()
                     due = clock() + SWEEP_S
+                if clock() >= max(purge, rest) and self._complete():
+                    await self.purge()
+                    purge = clock() + PURGE_S
             except OSError as why:
                 rest = clock() + AGAIN_S
                 self._meter.recording("failed")
@@ -80,7 +89,9 @@ class Keeper:
         """The disk, as a gauge, and as an alarm when that changes."""
         free = await asyncio.to_thread(self._folder.free_bytes)
         ill, cure = "", ""
-        if free < self._min_free:
+        if not self._wanted:
+            pass
+        elif free < self._min_free:
             ill, cure = "recordings_disk_low", DISK_CURE
         elif not await asyncio.to_thread(self._folder.writable):
             ill, cure = "recordings_not_writable", RIGHTS_CURE
@@ -165,19 +176,32 @@ class Keeper:
         return len(strays)
 
     def _strays(self) -> list[str]:
+        """In every day's folder the first time, then in the newest, where files still come."""
         there, before = self._folder, self._now() - STRAY_US
-        return [file for file in there.files() if there.entry(file) is None and there.changed_at(file) < before]
+        days = there.days()[-YOUNG_DAYS if self._swept else 0 :]
+        self._swept = True
+        files = (file for day in days for file in there.files(day))
+        return [file for file in files if not there.indexed(file) and there.changed_at(file) < before]
 
-    async def expired(self) -> list[Entry]:
-        """What retention is over for now."""
-        now = self._now()
-        entries = await asyncio.to_thread(lambda: list(self._folder.entries()))
-        return [entry for entry in entries if entry.keep_until <= now]
+    async def expired(self, thorough: bool = True) -> list[Entry]:
+        """What retention is over for now. Not thorough: a day's folder in which, as last read, nothing is due is not
+        read again."""
+        return await asyncio.to_thread(self._expired, self._now(), thorough)
 
-    async def purge(self) -> list[Entry]:
+    def _expired(self, now: int, thorough: bool) -> list[Entry]:
+        gone: list[Entry] = []
+        for day in self._folder.days():
+            stamp, (seen, due) = self._folder.stamp(day), self._next.get(day, (0, 0))
+            if thorough or stamp != seen or due <= now:
+                entries = list(self._folder.entries(day))
+                gone += [entry for entry in entries if entry.keep_until <= now]
+                self._next[day] = (stamp, min((one.keep_until for one in entries), default=now + rules.DAY_US))
+        return gone
+
+    async def purge(self, thorough: bool = False) -> list[Entry]:
         """Delete what is expired, each told first; what was deleted."""
         async with self._turn:
-            gone = await self.expired()
+            gone = await self.expired(thorough)
             for entry in gone:
                 await self._tell(
                     e.RecordingDeleted(entry.ref, self._now(), entry.file, entry.sha256, entry.keep_until),

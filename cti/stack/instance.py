@@ -189,6 +189,7 @@ class Instance:
             "CTI_PATHS__STATE": str(self.state / "cti"),
             "CTI_RECORDING__PATH": str(self.recording.path),
             "CTI_RECORDING__KEEP_DAYS": str(self.recording.keep_days),
+            "CTI_RECORDING__ENABLED": "true" if self.recording.enabled else "false",
             "CTI_RECORDING__FORMAT": self.recording.format,
             "CTI_RECORDING__MIN_FREE_MB": str(self.recording.min_free_mb),
         }

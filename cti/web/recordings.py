@@ -29,7 +29,7 @@ TYPES = {"wav": "audio/wav", "alaw": "audio/x-alaw-basic", "ulaw": "audio/basic"
 class Purges(Protocol):
     """The keeper of the recordings."""
 
-    async def purge(self) -> list[Entry]:
+    async def purge(self, thorough: bool = False) -> list[Entry]:
         """Delete what is expired."""
 
 
@@ -74,15 +74,11 @@ class RecordingsApi:
 
     async def _purge(self, request: web.Request) -> web.Response:
         self._supervisor(request)
-        gone = await self._keeper.purge()
+        gone = await self._keeper.purge(thorough=True)
         return answer({"deleted": [entry.file for entry in gone]}, 200)
 
     async def _entries(self, ref: str) -> list[Entry]:
-        def read() -> list[Entry]:
-            found = (self._folder.entry(file) for file in self._folder.files(ref=ref))
-            return [entry for entry in found if entry is not None]
-
-        return await asyncio.to_thread(read)
+        return await asyncio.to_thread(lambda: list(self._folder.entries(ref=ref)))
 
     def _supervisor(self, request: web.Request) -> str:
         """What tells this token apart on record. Raises `Refused`: not-signed-in, wrong-role."""

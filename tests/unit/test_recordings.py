@@ -172,7 +172,7 @@ class World:
         self.counts: list[str] = []
         self.fit: list[bool] = []
         self.complete = True
-        self.keeper = Keeper(self.folder, 0, 180, lambda: self.site, self.tell, lambda: self.complete,
+        self.keeper = Keeper(self.folder, True, 0, 180, lambda: self.site, self.tell, lambda: self.complete,
                              lambda: self.now, self)  # fmt: skip
 
     async def tell(self, event: e.Event, key: str) -> None:
@@ -288,14 +288,46 @@ async def test_an_ill_disk_is_an_alarm_once_and_its_recovery_is_told(tmp_path: P
     with capture_logs() as logs:
         await world.keeper.look()
         await world.keeper.look()
-        (tmp_path / "file").unlink()
-        await world.keeper.look()
-    assert [row["event"] for row in logs] == ["recordings_not_writable", "recordings_disk_well"]
+    assert [row["event"] for row in logs] == ["recordings_not_writable"]
+    (tmp_path / "file").unlink()
+    await world.keeper.look()
     assert world.fit == [False, False, True] and "recording.path" in logs[0]["cure"]
-    low = Keeper(Folder(tmp_path), 1 << 62, 1, lambda: Site(), world.tell, lambda: True, lambda: 0, world)
+    low = Keeper(Folder(tmp_path), True, 1 << 62, 1, lambda: Site(), world.tell, lambda: True, lambda: 0, world)
     with capture_logs() as logs:
         await low.look()
     assert [row["event"] for row in logs] == ["recordings_disk_low"] and world.fit[-1] is False
+
+
+async def test_a_folder_in_which_nothing_is_due_is_not_read_again(
+        tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # fmt: skip
+    world = World(tmp_path)
+    put(tmp_path, MAIN)
+    world.folder.enter(entry_of(MAIN, world.now + 1000))
+    read: list[str] = []
+    entries = Folder.entries
+
+    def counted(self: Folder, day: str = "", ref: str = "") -> object:
+        read.append(day)
+        return entries(self, day, ref)
+
+    monkeypatch.setattr(Folder, "entries", counted)
+    for _ in range(3):
+        assert await world.keeper.purge() == []
+    assert read == ["2024-11-24"]
+    put(tmp_path, PRIVATE)
+    world.folder.enter(entry_of(PRIVATE, world.now))
+    assert [entry.file for entry in await world.keeper.purge()] == [PRIVATE], "something came: read again"
+    world.now += 1000
+    assert [entry.file for entry in await world.keeper.purge()] == [MAIN], "its time has come"
+
+
+async def test_a_site_that_does_not_record_raises_no_alarm(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    nowhere = Folder(Path("/proc/none"))
+    off = Keeper(nowhere, False, 1 << 62, 1, lambda: Site(), world.tell, lambda: True, lambda: 0, world)
+    with capture_logs() as logs:
+        await off.look()
+    assert logs == [] and world.fit == [True]
 
 
 # -- settings ----------------------------------------------------------------------------------------------------------
