@@ -167,7 +167,7 @@ class RecordingSettings(_Section):
     """Recordings of calls. Asterisk writes them by itself, as it is rendered (`cti render`, `cti up`); the service,
     told the same, indexes, serves and at their time deletes them. A hotline with `record: false` is left out."""
 
-    enabled: Annotated[bool, Field(strict=True)] = True
+    enabled: bool = True
     path: Annotated[Path, AfterValidator(_recordings)] = Path("/var/spool/asterisk/recordings")
     """the same for Asterisk, which writes there, and the service, which reads and deletes there"""
     format: Literal["wav", "alaw", "ulaw", "gsm"] = "wav"

@@ -47,8 +47,8 @@ class Meter(Protocol):
 
 class Keeper:
     """`run` while the service runs. ``wanted``: this site records, so a disk that is ill is an alarm. ``site``: the
-    calls now; ``tell``: put an event on record, under a key, and return then; ``complete``: whether all that happened is
-    known to us."""
+    calls now; ``tell``: put an event on record, under a key, and return then; ``complete``: whether all that happened
+    is known to us."""
 
     def __init__(self, folder: Folder, wanted: bool, min_free: int, keep_days: int, site: Callable[[], Site],
                  tell: Callable[[e.Event, str], Awaitable[object]], complete: Callable[[], bool],

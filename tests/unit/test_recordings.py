@@ -333,7 +333,7 @@ async def test_a_site_that_does_not_record_raises_no_alarm(tmp_path: Path) -> No
 # -- settings ----------------------------------------------------------------------------------------------------------
 @pytest.mark.parametrize(("line", "named"), [
     ("path: recordings", "绝对路径"), ('path: "/a b"', "绝对路径"), ("format: mp3", "recording.format"),
-    ("keep_days: 0", "不得小于 1"), ("keep: 5", "keep_days"), ('enabled: "yes"', "true")])  # fmt: skip
+    ("keep_days: 0", "不得小于 1"), ("keep: 5", "keep_days"), ("enabled: maybe", "true")])  # fmt: skip
 def test_faults_of_the_settings_are_named(line: str, named: str, tmp_path: Path) -> None:
     (tmp_path / "site.yaml").write_text(f"recording:\n  {line}\n", encoding="utf-8")
     with pytest.raises(ConfigError) as why:
