@@ -15,7 +15,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from cti.core import events as e
-from cti.core import records, rooms
+from cti.core import recordings, records, rooms
 from cti.core import transfer as machine
 from cti.core.commands import Command, KnockDoor, LayRoute
 from cti.core.model import Call, Outcome, Party, Phase, Site, Transfer, TransferState
@@ -31,6 +31,8 @@ def step(site: Site, event: e.Event) -> tuple[Site, list[Command]]:
     if call is None:
         if isinstance(event, e.CallerGone):
             return site, []  # over and forgotten while we looked for his channel
+        if isinstance(event, recordings.LATER):
+            return site, []  # of a file, not of a call in progress
         if not isinstance(event, e.CallArrived):
             return site, [records.anomaly(event, "step-of-unknown-call")]
         call = Call(event.ref, event.hotline, event.caller, event.at)
@@ -77,6 +79,8 @@ def _apply(call: Call, event: e.Event) -> Step:
         return _transfer_event(call, event)
     if isinstance(event, e.ROOM_EVENTS):
         return _room_event(call, event)
+    if isinstance(event, e.RECORDING_EVENTS):
+        return recordings.hears(call, event)
     call, commands = rooms.hears(call, event)
     if call.phase is Phase.ENDED:
         late = not isinstance(event, e.SeatLeft | e.CallerGone)
@@ -124,7 +128,7 @@ def _taken(call: Call, seat: str, platform: str, at: int) -> Call:
 
 
 def _ended(call: Call, event: e.CallerLeft | e.CallerGone) -> Step:
-    call = replace(call, phase=Phase.ENDED, ended_at=event.at)
+    call = recordings.over(replace(call, phase=Phase.ENDED, ended_at=event.at))
     if call.answered_at:
         outcome = "answered"
     elif call.not_served:
@@ -280,7 +284,8 @@ def _expire(call: Call, now: int) -> Step:
 
 
 def _done(call: Call) -> bool:
-    return call.phase is Phase.ENDED and not call.open and call.conference is None
+    settled = all(recording.settled for recording in call.recordings)
+    return call.phase is Phase.ENDED and not call.open and call.conference is None and settled
 
 
 def _last_end(call: Call) -> int:

@@ -17,7 +17,7 @@ STATUS: Mapping[str, int] = {
     "malformed-json": 400, "not-signed-in": 401, "wrong-role": 403, "unknown-call": 404, "unknown-transfer": 404,
     "not-found": 404, "method-not-allowed": 405, "not-your-call": 409, "transfer-running": 409, "not-ringing": 409,
     "no-route": 409, "bounce": 409, "three-takers": 409, "caller-gone": 409, "room-open": 409,
-    "no-room": 404, "not-in-room": 409, "alone": 409, "decided": 409, "unknown-choice": 422,
+    "no-room": 404, "no-recording": 404, "not-in-room": 409, "alone": 409, "decided": 409, "unknown-choice": 422,
     "too-large": 413, "not-json": 415, "invalid-field": 422, "idempotency-key-reused": 422,
     "too-many-listeners": 429, "failed": 500, "switch-away": 503,
 }  # fmt: skip
@@ -29,6 +29,7 @@ WORDS: Mapping[str, tuple[str, str]] = {
     "malformed-json": ("请求体不是 JSON 对象", "the body is not a JSON object"),
     "not-signed-in": ("缺少令牌，或令牌无效、已过期", "no token, or it is invalid or expired: cti token"),
     "wrong-role": ("该角色不能做这件事", "this role may not do that"),
+    "no-recording": ("没有这份录音，或已按期删除", "no such recording, or deleted as its time was over"),
     "not-found": ("没有这个地址", "no such address"),
     "method-not-allowed": ("该地址不接受此方法", "this address does not take that method"),
     "too-large": ("请求体过大", "the body is too large"),
