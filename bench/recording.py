@@ -1,4 +1,5 @@
-"""What recording costs: Asterisk's CPU with 30 calls talking, recorded and not, round by round in turn on one instance.
+"""What recording costs: Asterisk's CPU with 30 calls talking, recorded and not, round by round in turn on one instance;
+after each round one-key transfers, one by one: key → INVITE, and the caller's gap at the swap.
 
 Knows: phones, the dialplan's switch of a hotline (RECORD_<number>). Must not know: how a call is recorded.
 """
@@ -15,7 +16,7 @@ import time
 import numpy as np
 
 from bench import rig
-from bench.load import CALLER_HZ, FIRST_SEAT, staffed
+from bench.load import CALLER_HZ, FIRST_SEAT, TARGET_SEAT, Moved, burst, staffed
 from cti.dialtest.call import Call
 from cti.dialtest.phone import Answer, Phone
 from cti.dialtest.stack import Stage, stage
@@ -43,11 +44,12 @@ async def talk(on: Stage, caller: Phone, calls: int, seconds: float, pid: int) -
         await asyncio.sleep(SETTLE_S)
 
 
-async def measure(rounds: int, calls: int, seconds: float) -> dict[str, object]:
-    """Cores by round, their ratio, faults."""
+async def measure(rounds: int, calls: int, seconds: float, transfers: int) -> dict[str, object]:
+    """Cores by round, their ratio; transfers of each kind; faults."""
     cores: dict[bool, list[float]] = {True: [], False: []}
+    moved: dict[bool, list[Moved]] = {True: [], False: []}
     wrong: list[str] = []
-    numbers = [str(FIRST_SEAT + n) for n in range(calls)]
+    numbers = [*(str(FIRST_SEAT + n) for n in range(calls)), str(TARGET_SEAT)]
     async with (
         rig.instance("", lambda directory: staffed(calls, 9, directory)) as made,
         stage(made, seats=numbers, callers=0) as on,
@@ -64,13 +66,24 @@ async def measure(rounds: int, calls: int, seconds: float) -> dict[str, object]:
                 used, talked = await talk(on, caller, calls, seconds, made.children["asterisk"].pid)
                 files = len(list(made.recording.path.rglob("*.wav"))) - before
                 cores[recorded].append(round(used, 3))
+                for n in range(transfers):
+                    moved[recorded] += await burst(on, number * transfers + n, caller, 1)
+                for phone in on.seats.values():
+                    phone.on_invite = Answer(0.1)
+                await asyncio.sleep(SETTLE_S)
                 if (talked, files) != (calls, calls * recorded):
                     wrong.append(f"round {number}: {talked} of {calls} talked, {files} files")
         finally:
             await caller.stop()
         wrong += [f"left over: {row}" for row in await on.leftovers(10) or []]
     ratio = rig.ratio(float(np.median(cores[True])), float(np.median(cores[False])))
-    return {"cores_recorded": cores[True], "cores_not": cores[False], "ratio": ratio, "wrong": wrong}
+    figures: dict[str, object] = {}
+    for kind, name in ((True, "recorded"), (False, "not")):
+        wrong += [f"transfer {one.round}, {name}: {one.fault}" for one in moved[kind] if one.fault]
+        for key in ("key_to_invite_ms", "gap_ms"):
+            values = [v for one in moved[kind] if (v := getattr(one, key)) is not None]
+            figures[f"{key}_{name}"] = rig.spread(values or [0.0])
+    return {"cores_recorded": cores[True], "cores_not": cores[False], "ratio": ratio, **figures, "wrong": wrong}
 
 
 def main() -> int:
@@ -79,14 +92,15 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=3, help="of each kind (%(default)s)")
     parser.add_argument("--calls", type=int, default=30, choices=range(1, 31), metavar="1-30", help="(%(default)s)")
     parser.add_argument("--seconds", type=float, default=10.0, help="measured in each round (%(default)s)")
+    parser.add_argument("--transfers", type=int, default=5, help="after each round (%(default)s)")
     parser.add_argument("--json", action="store_true", help="one JSON object instead of text")
     args = parser.parse_args()
-    found = asyncio.run(measure(args.rounds, args.calls, args.seconds))
+    found = asyncio.run(measure(args.rounds, args.calls, args.seconds, args.transfers))
     result = {"calls": args.calls, "seconds": args.seconds, **found, "load_average": os.getloadavg()}
     if args.json:
         print(json.dumps(result))
     else:
-        print(*(f"{key:16} {value}" for key, value in result.items()), sep="\n")
+        print(*(f"{key:26} {value}" for key, value in result.items()), sep="\n")
     return 1 if found["wrong"] else 0
 
 

@@ -13,7 +13,7 @@ import json
 import os
 import struct
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 from cti.core.recordings import FORMATS, day_of, read_name, sound_ms
@@ -49,6 +49,9 @@ class Entry:
     sha256: str
     keep_until: int
     transfer: str = ""
+
+
+KINDS = {field.name: str(field.type) for field in fields(Entry)}
 
 
 class Folder:
@@ -94,7 +97,8 @@ class Folder:
         """The entry of a file; None: not indexed, or the entry does not read."""
         with contextlib.suppress(FileNotFoundError, ValueError, TypeError):
             found = Entry(**json.loads(self._entry(file).read_text(encoding="utf-8")))
-            return found if found.file == file else None
+            sound = all(type(getattr(found, name)).__name__ == kind for name, kind in KINDS.items())
+            return found if sound and found.file == file else None
         return None
 
     def days(self) -> list[str]:

@@ -6,6 +6,7 @@ import json
 import os
 import struct
 import wave
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -142,7 +143,8 @@ def test_an_entry_is_whole_or_not_there(tmp_path: Path) -> None:
     assert folder.entry(MAIN) is None
     folder.enter(entry_of())
     assert folder.entry(MAIN) == entry_of() and list(folder.entries()) == [entry_of()]
-    for spoilt in ("", "{", "[]", '{"file": 1}', json.dumps({"ref": REF})):
+    text = {**asdict(entry_of()), "keep_until": "never"}
+    for spoilt in ("", "{", "[]", '{"file": 1}', json.dumps({"ref": REF}), json.dumps(text)):
         (tmp_path / f"{MAIN}.json").write_text(spoilt)
         assert folder.entry(MAIN) is None and list(folder.entries()) == []
 
