@@ -2,202 +2,55 @@
 
 Theory of operation
 -------------------
-A site short of seats asks another for one of its own. The owner alone grants, and in this order: the seat is out of the
-owner's lines (`SeatSetAside`), *then* the grant with its expiry is on record, *then* it is told. It takes the seat home
-only when the borrower has given it back, or when every clock has passed the expiry: `skew_us` later by its own. The
-borrower offers callers to the seat only while its own clock is a longest ring before the expiry. So at no instant do both
-sites ring it, whatever messages are lost, late or told twice, and whoever dies, as long as clocks differ by no more than
-`skew_us`. Between them there may be a time when nobody rings the seat; that is the price.
+A site short of seats asks another for one of its own. The owner alone grants, and in this order: the seat is out of
+the owner's lines (`SeatSetAside`), *then* the grant with its expiry is on record, *then* it is told. It takes the seat
+home only when the borrower has given it back, or when every clock has passed the expiry: `skew_us` later by its own.
+The borrower offers callers to the seat only while its own clock is a longest ring before the expiry. So at no instant
+do both sites ring it, whatever messages are lost, late or told twice, and whoever dies, as long as clocks differ by no
+more than `skew_us`. In between there may be a time when nobody rings the seat; that is the price.
 
-The fencing number rises with every ask the owner hears for the seat. It rides with the borrower's INVITE, and the owner's
-switch, where the seat's phone lives, lets in none but the current one (`admits`). That holds with clocks of any skew: a
-borrower who is wrong is refused, his caller goes on to the next seat.
+The fencing number rises with every ask the owner hears for the seat. It rides with the borrower's INVITE, and the
+owner's switch, where the seat's phone lives, lets in none but the current one (`admits`). That holds with clocks of any
+skew: a borrower who is wrong is refused, his caller goes on to the next seat.
 
 ASKED: the owner frees the seat, the borrower waits. GRANTED: lent, the borrower has not said that it is in his line.
-ACTIVE: it is. RECALLED: on its way back, whoever wanted that; nobody rings it. RETURNED, EXPIRED, REFUSED end it, once.
-A message with another fencing number than the lease's is an anomaly and changes nothing.
+ACTIVE: it is. RECALLED: on its way back, whoever wanted that; nobody new is rung there. RETURNED, EXPIRED, REFUSED end
+it, once. A message with another fencing number than the lease's is an anomaly and changes nothing.
 
-Time comes with the events, each by the clock of the side that hears it; `deadline` tells when something happens by itself.
-Knows: one lease, seen from one side. Must not know: how messages travel (`leasebook`), which seat to ask for (`overflow`).
+Time comes with the events, each by the clock of the side that hears it; `deadline` tells when something happens by
+itself. Knows: one lease, seen from one side. Must not know: how messages travel (`leasebook`), which seat to ask for
+(`overflow`). Longer than 300 lines because its tables are.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
-from enum import StrEnum
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
-
-class Side(StrEnum):
-    """Whose record of the lease this is."""
-
-    OWNER = "owner"
-    BORROWER = "borrower"
-
-
-class LeaseState(StrEnum):
-    """Where a lease stands, as one side sees it."""
-
-    ASKED = "asked"
-    GRANTED = "granted"
-    ACTIVE = "active"
-    RECALLED = "recalled"
-    RETURNED = "returned"
-    EXPIRED = "expired"
-    REFUSED = "refused"
-
-
-S = LeaseState
-ENDED = frozenset({S.RETURNED, S.EXPIRED, S.REFUSED})
-
-
-@dataclass(frozen=True, slots=True)
-class Terms:
-    """Times in µs. All are proposals but ``skew_us``: clocks kept by NTP differ by less than 1 s."""
-
-    term_us: int = 900_000_000
-    """a grant holds so long, unless extended"""
-    skew_us: int = 1_000_000
-    ring_us: int = 15_000_000
-    """the longest ring: nobody is offered to the seat later than this before the expiry"""
-    ask_us: int = 30_000_000
-    """the owner frees the seat within this, or refuses; a talk is never cut"""
-
-
-@dataclass(frozen=True, slots=True)
-class Lease:
-    """One lease of one seat. ``id`` is the borrower's, never used twice. Times: µs UTC by this side's clock, but
-    ``expires``, which the owner's clock set and both go by."""
-
-    id: str
-    seat: str
-    owner: str
-    borrower: str
-    side: Side
-    state: LeaseState
-    asked_at: int
-    terms: Terms = Terms()
-    fence: int = 0
-    """0: the borrower has not been told yet"""
-    expires: int = 0
-    why: str = ""
-    ended_at: int = 0
-
-    @property
-    def open(self) -> bool:
-        return self.state not in ENDED
-
-
-# -- events: past-tense facts ------------------------------------------------------------------------------------------
-@dataclass(frozen=True, slots=True)
-class LeaseEvent:
-    """Base of all. ``at``: µs UTC by the clock of the side that hears it."""
-
-    lease: str
-    at: int
-
-
-@dataclass(frozen=True, slots=True)
-class SeatAsked(LeaseEvent):
-    """The borrower wants this seat. Opens the lease on either side."""
-
-    seat: str
-    owner: str
-    borrower: str
-
-
-@dataclass(frozen=True, slots=True)
-class SeatSetAside(LeaseEvent):
-    """Observed by the owner: the seat is in none of its lines, and nothing of its own rings or talks there."""
-
-
-@dataclass(frozen=True, slots=True)
-class SeatDenied(LeaseEvent):
-    """The owner does not lend it."""
-
-    why: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class SeatGranted(LeaseEvent):
-    """The owner lends it till ``expires``. Told again with a later one, it is extended."""
-
-    fence: int
-    expires: int
-
-
-@dataclass(frozen=True, slots=True)
-class SeatEntered(LeaseEvent):
-    """Observed by the borrower: the seat is in its line."""
-
-
-@dataclass(frozen=True, slots=True)
-class SeatTaken(LeaseEvent):
-    """The borrower says that it has it."""
-
-    fence: int
-
-
-@dataclass(frozen=True, slots=True)
-class LeaseExtended(LeaseEvent):
-    """The owner lends it for longer."""
-
-    expires: int
-
-
-@dataclass(frozen=True, slots=True)
-class SeatRecalled(LeaseEvent):
-    """The owner wants it back."""
-
-    why: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class SeatUnneeded(LeaseEvent):
-    """The borrower needs it no more."""
-
-    why: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class SeatWithdrawn(LeaseEvent):
-    """Observed by the borrower: the seat is in none of its lines, and nothing of its own rings there."""
-
-
-@dataclass(frozen=True, slots=True)
-class SeatGivenBack(LeaseEvent):
-    """The borrower says that it has left its lines. ``fence`` 0: it never had it."""
-
-    fence: int
-
-
-# -- what a cell may be ------------------------------------------------------------------------------------------------
-Change = Callable[[Lease, LeaseEvent], Lease]
-
-
-@dataclass(frozen=True, slots=True)
-class To:
-    """The event moves the lease to ``state``; ``change`` fills in what it tells."""
-
-    state: LeaseState
-    change: Change | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Ignore:
-    """The event is expected here and changes nothing, because of ``reason``."""
-
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Anomaly:
-    """The event cannot happen here. Counted, recorded, changes nothing."""
-
-    code: str
-
-
-Rule = To | Ignore | Anomaly
+from cti.core.lease_model import (
+    ENDED,
+    PROPOSED,
+    Anomaly,
+    Ignore,
+    Lease,
+    LeaseEvent,
+    LeaseExtended,
+    Rule,
+    SeatAsked,
+    SeatDenied,
+    SeatEntered,
+    SeatGivenBack,
+    SeatGranted,
+    SeatRecalled,
+    SeatSetAside,
+    SeatTaken,
+    SeatUnneeded,
+    SeatWithdrawn,
+    Side,
+    Terms,
+    To,
+)
+from cti.core.lease_model import LeaseState as S
 
 
 def _set_aside(lease: Lease, event: LeaseEvent) -> Lease:
@@ -278,7 +131,7 @@ _BORROWER_DONE: Mapping[type[LeaseEvent], Rule] = {
     **_NOT_BORROWER,
 }
 
-TABLE: Mapping[Side, Mapping[LeaseState, Mapping[type[LeaseEvent], Rule]]] = {
+TABLE: Mapping[Side, Mapping[S, Mapping[type[LeaseEvent], Rule]]] = {
     Side.OWNER: {
         S.ASKED: {
             SeatAsked: _twice,
@@ -393,7 +246,7 @@ def step(lease: Lease, event: LeaseEvent) -> tuple[Lease, Rule]:
     return expire(_moved(changed, decided.state, event.at), event.at), decided
 
 
-def opened(event: SeatAsked, side: Side, fence: int = 0, terms: Terms = Terms()) -> Lease:
+def opened(event: SeatAsked, side: Side, fence: int = 0, terms: Terms = PROPOSED) -> Lease:
     """The lease an ask opens. ``fence``: the owner's next for this seat."""
     return Lease(event.lease, event.seat, event.owner, event.borrower, side, S.ASKED, event.at, terms, fence)
 
@@ -411,7 +264,7 @@ def expire(lease: Lease, now: int) -> Lease:
     return lease
 
 
-def _due(lease: Lease) -> Iterator[tuple[int, LeaseState, str]]:
+def _due(lease: Lease) -> Iterator[tuple[int, S, str]]:
     terms = lease.terms
     match lease.side, lease.state:
         case Side.OWNER, S.ASKED:
@@ -426,7 +279,7 @@ def _due(lease: Lease) -> Iterator[tuple[int, LeaseState, str]]:
             yield lease.expires, S.EXPIRED, "clock"
 
 
-def _moved(lease: Lease, state: LeaseState, at: int) -> Lease:
+def _moved(lease: Lease, state: S, at: int) -> Lease:
     if state is lease.state:
         return lease
     return replace(lease, state=state, ended_at=at if state in ENDED else 0)

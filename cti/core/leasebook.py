@@ -1,9 +1,9 @@
 """All leases of one site, its own seats' and others', and what is to be done about them.
 
-`step(book, event) → (book, commands)`. A command says how things should stand, so it may be carried out twice, and is
+`step(book, event) → (book, orders)`. An order says how things should stand, so it may be carried out twice, and is
 repeated (`tick`, every `AGAIN_US`) until its effect is heard of: that is all there is against lost messages and a shell
-that died between record and act. The book is on record before its commands are carried out (CONTRIBUTING.md, rule 3), which a
-site does one after another, after a restart those of `resume` first.
+that died between record and act. The book is on record before its orders are carried out (CONTRIBUTING.md, rule 3),
+which a site does one after another, after a restart those of `resume` first.
 
 A seat has one lease at a time by the shape of `Book.lent`: an ask while another is open is refused. Knows: leases.
 Must not know: Redis, Asterisk, the other site's state; how many seats anybody needs (`overflow`).
@@ -16,14 +16,16 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from cti.core import lease as machine
-from cti.core.lease import Anomaly, Lease, LeaseEvent, LeaseState, SeatAsked, Side, Terms
+from cti.core import lease_model as e
+from cti.core.lease_model import PROPOSED, Anomaly, Lease, LeaseEvent, LeaseState, SeatAsked, Side, Terms
 
 AGAIN_US = 1_000_000
 KEEP_US = 3_600_000_000
-"""A borrower's ended lease is remembered so long, to answer what was long on its way; an unknown one is answered alike."""
+"""A borrower's ended lease is remembered so long, to answer what was long on its way; an unknown one is answered
+alike."""
 
-FROM_BORROWER = (SeatAsked, machine.SeatTaken, machine.SeatGivenBack)
-FROM_OWNER = (machine.SeatGranted, machine.SeatDenied, machine.SeatRecalled)
+FROM_BORROWER = (SeatAsked, e.SeatTaken, e.SeatGivenBack)
+FROM_OWNER = (e.SeatGranted, e.SeatDenied, e.SeatRecalled)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +72,8 @@ class KeepOnly:
 
 @dataclass(frozen=True, slots=True)
 class Tell:
-    """Say this to the other site ("": to the one that just spoke). It may be lost, late, or told twice. The shell stamps
-    ``at`` of what is heard with the hearer's clock."""
+    """Say this to the other site ("": to the one that just spoke). It may be lost, late, or told twice. The shell
+    stamps ``at`` of what is heard with the hearer's clock."""
 
     site: str
     event: LeaseEvent
@@ -91,11 +93,11 @@ Order = SetAside | TakeHome | EnterLine | LeaveLine | KeepOnly | Tell | Odd
 @dataclass(frozen=True, slots=True)
 class Book:
     """``lent``: the newest lease of each own seat, by seat. ``borrowed``: others' seats, by lease id. ``fences``: the
-    last fencing number given out for each own seat; it must outlive everything. ``heard``: the newest ask for a seat, by
-    (seat, borrower): an older one that comes late opens nothing."""
+    last fencing number given out for each own seat; it must outlive everything. ``heard``: the newest ask for a seat,
+    by (seat, borrower): an older one that comes late opens nothing."""
 
     site: str
-    terms: Terms = Terms()
+    terms: Terms = PROPOSED
     lent: Mapping[str, Lease] = field(default_factory=dict)
     borrowed: Mapping[str, Lease] = field(default_factory=dict)
     fences: Mapping[str, int] = field(default_factory=dict)
@@ -107,7 +109,7 @@ _ID = re.compile(r"(?P<borrower>\d{6})-(?P<number>\d{1,18})\Z")
 
 
 def lease_id(borrower: str, number: int) -> str:
-    """The id of a borrower's ``number``-th ask. Numbers rise, also over a loss of memory: milliseconds of its clock do."""
+    """The id of a borrower's ``number``-th ask. Numbers rise, over a loss of memory too: its clock's milliseconds."""
     return f"{borrower}-{number}"
 
 
@@ -165,8 +167,8 @@ def _find(book: Book, event: LeaseEvent) -> Lease | None:
 def _unknown(book: Book, event: LeaseEvent) -> tuple[Book, list[Order]]:
     """No such lease: an ask opens one, unless the seat has one; a grant is given back; all else is old."""
     if not isinstance(event, SeatAsked):
-        if isinstance(event, machine.SeatGranted | machine.SeatRecalled):
-            return book, [Tell("", machine.SeatGivenBack(event.lease, event.at, getattr(event, "fence", 0)))]
+        if isinstance(event, e.SeatGranted | e.SeatRecalled):
+            return book, [Tell("", e.SeatGivenBack(event.lease, event.at, getattr(event, "fence", 0)))]
         return book, []
     if event.borrower == book.site:
         lease = machine.opened(event, Side.BORROWER, terms=book.terms)
@@ -176,11 +178,11 @@ def _unknown(book: Book, event: LeaseEvent) -> tuple[Book, list[Order]]:
         return book, [Odd(event.lease, "ask-of-strangers")]
     who, number = (event.seat, event.borrower), int(form["number"])
     if number <= book.heard.get(who, -1):
-        return book, [Tell(event.borrower, machine.SeatDenied(event.lease, event.at, "old"))]
+        return book, [Tell(event.borrower, e.SeatDenied(event.lease, event.at, "old"))]
     current = book.lent.get(event.seat)
     current = machine.expire(current, event.at) if current else None
     if current is not None and current.open:
-        return book, [Tell(event.borrower, machine.SeatDenied(event.lease, event.at, "lent"))]
+        return book, [Tell(event.borrower, e.SeatDenied(event.lease, event.at, "lent"))]
     fence = book.fences.get(event.seat, 0) + 1
     lease = machine.opened(event, Side.OWNER, fence, book.terms)
     book = replace(book, fences={**book.fences, event.seat: fence}, heard={**book.heard, who: number})
@@ -197,7 +199,7 @@ def _moved(before: Lease, after: Lease) -> Iterator[Order]:
 
 def _extension(lease: Lease) -> Iterator[Order]:
     if lease.side is Side.OWNER:
-        yield Tell(lease.borrower, machine.SeatGranted(lease.id, 0, lease.fence, lease.expires))
+        yield Tell(lease.borrower, e.SeatGranted(lease.id, 0, lease.fence, lease.expires))
     else:
         yield _enter(lease)
 
@@ -208,24 +210,24 @@ def _standing(lease: Lease) -> Iterator[Order]:
         case Side.OWNER, LeaseState.ASKED:
             yield SetAside(lease.seat, lease.id)
         case Side.OWNER, LeaseState.GRANTED | LeaseState.ACTIVE:
-            yield Tell(lease.borrower, machine.SeatGranted(lease.id, 0, lease.fence, lease.expires))
+            yield Tell(lease.borrower, e.SeatGranted(lease.id, 0, lease.fence, lease.expires))
         case Side.OWNER, LeaseState.RECALLED:
-            yield Tell(lease.borrower, machine.SeatRecalled(lease.id, 0, lease.why))
+            yield Tell(lease.borrower, e.SeatRecalled(lease.id, 0, lease.why))
         case Side.OWNER, _:
             yield TakeHome(lease.seat)
             if lease.state is LeaseState.REFUSED:
-                yield Tell(lease.borrower, machine.SeatDenied(lease.id, 0, lease.why))
+                yield Tell(lease.borrower, e.SeatDenied(lease.id, 0, lease.why))
         case Side.BORROWER, LeaseState.ASKED:
             yield Tell(lease.owner, SeatAsked(lease.id, 0, lease.seat, lease.owner, lease.borrower))
         case Side.BORROWER, LeaseState.GRANTED:
             yield _enter(lease)
         case Side.BORROWER, LeaseState.ACTIVE:
-            yield Tell(lease.owner, machine.SeatTaken(lease.id, 0, lease.fence))
+            yield Tell(lease.owner, e.SeatTaken(lease.id, 0, lease.fence))
         case Side.BORROWER, LeaseState.RECALLED:
             yield LeaveLine(lease.seat, lease.id)
         case Side.BORROWER, LeaseState.RETURNED | LeaseState.EXPIRED:
             yield LeaveLine(lease.seat, lease.id)
-            yield Tell(lease.owner, machine.SeatGivenBack(lease.id, 0, lease.fence))
+            yield Tell(lease.owner, e.SeatGivenBack(lease.id, 0, lease.fence))
 
 
 def _answer(lease: Lease, event: LeaseEvent) -> Iterator[Order]:
@@ -234,11 +236,11 @@ def _answer(lease: Lease, event: LeaseEvent) -> Iterator[Order]:
         if lease.open or lease.state is LeaseState.REFUSED:
             yield from _standing(lease)
         else:
-            yield Tell(lease.owner, machine.SeatGivenBack(lease.id, 0, lease.fence or getattr(event, "fence", 0)))
+            yield Tell(lease.owner, e.SeatGivenBack(lease.id, 0, lease.fence or getattr(event, "fence", 0)))
     elif lease.side is Side.OWNER and isinstance(event, SeatAsked):
         yield from (one for one in _standing(lease) if isinstance(one, Tell))
-    elif lease.side is Side.OWNER and isinstance(event, machine.SeatTaken) and not lease.open:
-        yield Tell(lease.borrower, machine.SeatRecalled(lease.id, 0, lease.why))
+    elif lease.side is Side.OWNER and isinstance(event, e.SeatTaken) and not lease.open:
+        yield Tell(lease.borrower, e.SeatRecalled(lease.id, 0, lease.why))
 
 
 def _answers(lease: Lease) -> bool:

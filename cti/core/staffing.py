@@ -30,7 +30,7 @@ class UnstableError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Traffic:
-    """What comes to a line: ``rate`` calls a second; mean handling (talk, hold, wrap-up) and mean patience in seconds."""
+    """What comes to a line: ``rate`` calls a second, mean handling (talk, hold, wrap-up) and mean patience, in s."""
 
     rate: float
     handle_s: float
@@ -79,8 +79,8 @@ def erlang_c(load: float, seats: int) -> float:
     """Share of callers who must wait when nobody ever gives up. Raises UnstableError at ``load`` ≥ ``seats``."""
     _check(load, seats)
     if load >= seats:
-        raise UnstableError(f"{load:g} 爱尔兰 ≥ {seats} 席，队列无限增长 / {load:g} erlang on {seats} seats: the line grows "
-                            "without limit; more seats, or Erlang A with a patience")  # fmt: skip
+        raise UnstableError(f"{load:g} 爱尔兰 ≥ {seats} 席，队列无限增长 / {load:g} erlang on {seats} seats: the line "
+                            "grows without limit; more seats, or Erlang A with a patience")  # fmt: skip
     blocked = erlang_b(load, seats)
     return seats * blocked / (seats - load * (1.0 - blocked))
 
@@ -218,8 +218,8 @@ def _fewest(traffic: Traffic, enough: Callable[[int], bool]) -> int:
     if traffic.rate == 0.0:
         return 0
     if traffic.load > MOST_SEATS:
-        raise ValueError(f"{traffic.load:g} 爱尔兰需 {MOST_SEATS} 席以上，请检查来电率单位（通/秒） / would need more than "
-                         f"{MOST_SEATS} seats: is the rate in calls a second?")  # fmt: skip
+        raise ValueError(f"{traffic.load:g} 爱尔兰需 {MOST_SEATS} 席以上，请检查来电率单位（通/秒） / "
+                         f"would need more than {MOST_SEATS} seats: is the rate in calls a second?")  # fmt: skip
     low, high = 0, max(1, math.ceil(traffic.load))
     while not enough(high):
         low, high = high, high * 2

@@ -6,9 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from cti.core import lease as m
+from cti.core import lease_model as m
 from cti.core.diagram import LEASE_DEADLINES
-from cti.core.lease import ENDED, Anomaly, Ignore, Lease, LeaseState, Side, Terms, To, admits, may_ring, rings_for
+from cti.core.lease import NONE, TABLE, _due, admits, may_ring, rings_for
+from cti.core.lease_model import ENDED, Anomaly, Ignore, Lease, LeaseState, Side, Terms, To
 from cti.core.leasebook import Book, EnterLine, LeaveLine, Odd, Order, SetAside, TakeHome, Tell, resume, step, tick
 
 pytestmark = pytest.mark.unit
@@ -179,13 +180,13 @@ def test_after_a_restart_everything_that_should_stand_is_asked_for_anew() -> Non
 
 
 def test_the_table_is_total_and_no_ended_lease_moves() -> None:
-    kinds = {kind for side in Side for kind in m.NONE[side]}
+    kinds = {kind for side in Side for kind in NONE[side]}
     assert {k.__name__ for k in kinds} == {k.__name__ for k in m.LeaseEvent.__subclasses__()}
     for side in Side:
-        assert set(m.NONE[side]) == kinds
+        assert set(NONE[side]) == kinds
         for state in LeaseState:
-            assert set(m.TABLE[side][state]) == kinds
-            for cell in m.TABLE[side][state].values():
+            assert set(TABLE[side][state]) == kinds
+            for cell in TABLE[side][state].values():
                 assert isinstance(cell, To | Ignore | Anomaly)
                 assert not (state in ENDED and isinstance(cell, To))
 
@@ -195,5 +196,5 @@ def test_the_drawn_deadlines_are_those_of_the_machine() -> None:
         found = []
         for state in LeaseState:
             lease = Lease(ID, SEAT, OWNER, BORROWER, side, state, 0, TERMS, 1, us(604))
-            found += [(str(state), str(to), why) for _, to, why in m._due(lease)]
+            found += [(str(state), str(to), why) for _, to, why in _due(lease)]
         assert tuple(found) == LEASE_DEADLINES[side]

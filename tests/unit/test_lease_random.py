@@ -16,8 +16,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cti.core import lease as m
-from cti.core.lease import LeaseState, Terms, admits
+from cti.core import lease_model as m
+from cti.core.lease import admits
+from cti.core.lease_model import LeaseState, Terms
 from cti.core.leasebook import (
     Book,
     EnterLine,
@@ -71,7 +72,7 @@ class World:
     def clock(self, site: Site) -> int:
         return self.now + site.offset
 
-    # -- what happens ---------------------------------------------------------------------------------------------------
+    # -- what happens
     def hear(self, site: Site, event: m.LeaseEvent, sender: str = "") -> None:
         if not site.alive:
             return
@@ -248,8 +249,8 @@ def test_an_owner_that_does_not_wait_for_the_other_clock_is_caught(terms: Terms)
 
 
 def test_one_second_of_skew_is_what_the_owner_waits_for() -> None:
-    """Clocks a second apart, out of touch from the grant on. By the owner's clock the last ring may go on up to a second
-    past the expiry; it takes the seat home then, and two microseconds sooner would be too soon."""
+    """Clocks a second apart, out of touch from the grant on. By the owner's clock the last ring may go on up to a
+    second past the expiry; it takes the seat home then, and two microseconds sooner would be too soon."""
     for skew, fails in ((SECOND, False), (SECOND - 2, True)):
         world = World(1, replace(TERMS, skew_us=skew), loss=0.0)
         owner, borrower = world.sites[OWNER], world.sites[BORROWER]

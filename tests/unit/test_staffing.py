@@ -73,8 +73,8 @@ def direct(rate: float, handle: float, patience: float, seats: int, most: int = 
 
 
 @pytest.mark.parametrize(("rate", "handle", "patience", "seats"), [
-    (0.8, 60, 120, 50), (2.0, 180, 60, 300), (2.0, 180, 60, 400), (0.01, 200, 30, 1), (3.0, 300, 5, 700), (1.5, 200, 900, 299),
-    (1.5, 200, 900, 300), (1.5, 200, 900, 301), (0.5, 120, 3600, 55),
+    (0.8, 60, 120, 50), (2.0, 180, 60, 300), (2.0, 180, 60, 400), (0.01, 200, 30, 1), (3.0, 300, 5, 700),
+    (1.5, 200, 900, 299), (1.5, 200, 900, 300), (1.5, 200, 900, 301), (0.5, 120, 3600, 55),
 ])  # fmt: skip
 def test_a_is_its_own_birth_and_death_chain(rate: float, handle: float, patience: float, seats: int) -> None:
     lost, waits = direct(rate, handle, patience, seats)
@@ -176,7 +176,8 @@ def test_no_calls_and_no_seats() -> None:
     (lambda: Traffic(1, 180, math.nan), "patience"), (lambda: erlang_b(-1, 3), "erlang"),
     (lambda: erlang_b(1, -3), "whole number of seats"), (lambda: erlang_b(1, 2.5), "whole number"),  # type: ignore[arg-type]
     (lambda: serve(Traffic(1, 1), 3, -1), "level must be at least 0 s"),
-    (lambda: seats_for_answered(Traffic(1, 1), 95), "e.g. 0.95"), (lambda: seats_for_level(Traffic(1, 1), 1.0), "0 and 1"),
+    (lambda: seats_for_answered(Traffic(1, 1), 95), "e.g. 0.95"),
+    (lambda: seats_for_level(Traffic(1, 1), 1.0), "0 and 1"),
     (lambda: seats_for_answered(Traffic(1e6, 600, 1)), "calls a second"),
 ])  # fmt: skip
 def test_bad_input_is_named_with_its_unit(make: object, words: str) -> None:
