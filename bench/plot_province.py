@@ -47,10 +47,11 @@ def draw(day: Day, runs: Sequence[Outcome], needed: Sequence[tuple[int, int]], p
     seats.set_title(f"seats in {names[day.struck]}'s line, by owner", fontsize=9)
     seats.legend(fontsize=7, loc="upper left")
     worst = max(n for n, _ in needed)
-    seats.set_xlabel(f"all sites: {needed[0][1]} seats, {worst} needed in the worst quarter", fontsize=8)
+    rate.set_xlabel("hour of day", fontsize=8)
+    seats.set_xlabel(f"hour of day (all sites: {needed[0][1]} seats, {worst} needed in the worst quarter)", fontsize=8)
     for axis in (rate, seats):
         axis.axvline(day.quake_s / 3600, color="black", lw=0.8, ls=":")
-        axis.set_xlim(hours[0], hours[-1])
+        axis.set_xlim(max(hours[0], day.quake_s / 3600 - 2), min(hours[-1], day.quake_s / 3600 + 5))
         axis.grid(lw=0.3)
 
     codes = [p.code for p in YUNNAN]

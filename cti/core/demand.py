@@ -15,6 +15,8 @@ from dataclasses import dataclass
 
 from cti.core.facts import Fact
 
+KINDS = frozenset({"CallEnded", "TransferEnded", "TargetTried", "TargetFailed", "TargetAnswered"})
+"""facts it is read from"""
 ENOUGH = 30
 """So many observations before a mean of ours is taken for the proposal's."""
 
@@ -37,7 +39,7 @@ def asked(facts: Iterable[Fact]) -> list[Asked]:
     is left out: a plan must not fail because of one call."""
     calls: dict[str, list[Fact]] = {}
     for fact in facts:
-        if fact.ref and fact.kind in _KINDS:
+        if fact.ref and fact.kind in KINDS:
             calls.setdefault(fact.ref, []).append(fact)
     found: list[Asked] = []
     for told in calls.values():
@@ -68,9 +70,6 @@ def mean_patience_s(of: Iterable[Asked]) -> float | None:
 
 
 # -- one call ----------------------------------------------------------------------------------------------------------
-_KINDS = frozenset({"CallEnded", "TransferEnded", "TargetTried", "TargetFailed", "TargetAnswered"})
-
-
 def _of_call(told: list[Fact], ended: Fact) -> Iterator[Asked]:
     data = ended.data
     joins = sorted(at for fact in told if (at := _joined_at(fact)) is not None)
