@@ -216,7 +216,8 @@ def answered_soon(traffic: Traffic, seats: int, waiting: int, span_s: float = 18
     rest = excess * patience  # where the line would settle
     melting = min(span_s, patience * math.log1p(waiting / -rest)) if rest < 0.0 else span_s
     line = rest * melting + (waiting - rest) * patience * -math.expm1(-melting / patience)  # ∫ q dt
-    lost = max(line / patience, steady * traffic.rate * melting) + steady * traffic.rate * (span_s - melting)
+    lost = max(line / patience, steady * (waiting + traffic.rate * melting))
+    lost += steady * traffic.rate * (span_s - melting)
     return max(0.0, 1.0 - lost / offered)
 
 

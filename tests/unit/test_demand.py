@@ -32,7 +32,8 @@ def arrived(ref: str = REF) -> tuple[e.Event, ...]:
 
 
 HEAD = (*arrived(), e.SeatAnswered(REF, us(10), "1001", "12345"),
-        e.TransferStarted(REF, us(60), XFER, "110", "1001"), e.TargetTried(REF, us(60), XFER, 1, "110-dedicated"))  # fmt: skip
+        e.TransferStarted(REF, us(60), XFER, "110", "1001"),
+        e.TargetTried(REF, us(60), XFER, 1, "110-dedicated"))  # fmt: skip
 
 
 def test_an_answered_call_is_handled_till_it_ends() -> None:

@@ -130,15 +130,18 @@ def test_few_days_of_a_kind_are_pooled_and_too_few_are_refused() -> None:
 def test_a_day_is_never_forecast_from_itself_or_later() -> None:
     history = made(42)
     day = MONDAY + dt.timedelta(days=20)
-    short = History(history.first, first_quarter(day), {q: n for q, n in history.calls.items() if q < first_quarter(day)})
-    assert forecast(history, day) == forecast(short, day)
+    end = first_quarter(day)
+    assert forecast(history, day) == forecast(
+        History(history.first, end, {q: n for q, n in history.calls.items() if q < end}), day
+    )
 
 
 @pytest.mark.parametrize("calls", [2000, 40])
 def test_errors_are_near_the_floor_that_chance_sets(calls: float) -> None:
     history = made(56, calls)
     found = errors(backtest(history), history)
-    assert found.quarters == 14 * QUARTERS and found.calls == sum(sum(history.day(d)) for d in history.whole_days()[-14:])
+    assert found.quarters == 14 * QUARTERS
+    assert found.calls == sum(sum(history.day(d)) for d in history.whole_days()[-14:])
     assert found.wape is not None and found.floor is not None and found.bias is not None
     assert 0.9 * found.floor < found.wape < 1.25 * found.floor
     assert abs(found.bias) < 0.1
@@ -154,7 +157,8 @@ def test_no_calls_have_no_errors() -> None:
 @given(st.lists(st.integers(0, 60), min_size=3 * QUARTERS, max_size=3 * QUARTERS))
 def test_a_forecast_is_never_negative_nor_above_all_that_came(counts: list[int]) -> None:
     start = first_quarter(MONDAY)
-    found = forecast(History(start, start + 3 * QUARTERS, dict(enumerate(counts, start))), MONDAY + dt.timedelta(days=3))
+    history = History(start, start + 3 * QUARTERS, dict(enumerate(counts, start)))
+    found = forecast(history, MONDAY + dt.timedelta(days=3))
     assert all(0 <= calls <= max(counts) for calls in found.calls)
 
 

@@ -1,4 +1,4 @@
-"""`cti seats plan`: its words, its files, what it says of too little history; and the ledger as it really is written."""
+"""`cti seats plan`: its words, its files, what it says of too little history, and what it takes from a ledger."""
 
 from __future__ import annotations
 
