@@ -25,7 +25,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from bench.province import YUNNAN
-from bench.province_sites import Day, Province
+from bench.province_sites import Day
+from bench.province_world import Province
 from cti.core.answer_rate import AnswerRate, answer_rate
 from cti.core.overflow import Policy
 

@@ -74,10 +74,24 @@ def seats() -> None:
 @click.option("--quarters", is_flag=True, help="按一刻钟列出 / a row each 15 min, not each hour")
 @click.option("--svg", type=_FILE, default=None, help="画图到文件 / draw into this file")
 @click.option("--json", "as_json", is_flag=True, help="机器可读 / machine-readable")
-def plan_command(csv_file: Path | None, state: Path, config: Path | None, day: dt.datetime | None, days: int,
-                 only: tuple[str, ...], have: tuple[str, ...], target: float, level: float, handle: float | None,
-                 patience: float | None, weeks: int, calendar_file: Path | None, quarters: bool, svg: Path | None,
-                 as_json: bool) -> None:
+def plan_command(
+    csv_file: Path | None,
+    state: Path,
+    config: Path | None,
+    day: dt.datetime | None,
+    days: int,
+    only: tuple[str, ...],
+    have: tuple[str, ...],
+    target: float,
+    level: float,
+    handle: float | None,
+    patience: float | None,
+    weeks: int,
+    calendar_file: Path | None,
+    quarters: bool,
+    svg: Path | None,
+    as_json: bool,
+) -> None:
     """每条队列每小时需要几席 / how many seats each line needs, by hour.
 
     \b

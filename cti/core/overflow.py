@@ -59,8 +59,10 @@ class Policy:
     def __post_init__(self) -> None:
         low, high = min(self.spare, self.aim), max(self.spare, self.aim)
         if not 0 < self.target <= self.short <= self.alarm < low <= high < self.calm < 1:
-            raise ValueError("阈值须依次升高 / thresholds must rise, target ≤ short ≤ alarm < spare, aim < calm: "
-                             f"{self.target}, {self.short}, {self.alarm}, {self.spare}, {self.aim}, {self.calm}")
+            raise ValueError(
+                "阈值须依次升高 / thresholds must rise, target ≤ short ≤ alarm < spare, aim < calm: "
+                f"{self.target}, {self.short}, {self.alarm}, {self.spare}, {self.aim}, {self.calm}"
+            )
         if min(self.pause_us, self.hold_us, self.calm_us, self.rest_us) <= 0:
             raise ValueError("各时长须 > 0 微秒 / every time must be above 0 µs")
 

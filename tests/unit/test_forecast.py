@@ -47,7 +47,7 @@ def poisson(rng: random.Random, mean: float) -> int:
 
 
 def truth(day: dt.date, calls: float) -> list[float]:
-    factor = (0.3 if day.weekday() == 6 else 0.45 if day.weekday() == 5 else 1.15 if day.weekday() == 0 else 1.0)
+    factor = 0.3 if day.weekday() == 6 else 0.45 if day.weekday() == 5 else 1.15 if day.weekday() == 0 else 1.0
     return [calls * factor * share / sum(SHAPE) for share in SHAPE]
 
 
