@@ -137,7 +137,8 @@ class Service:
 
     def _apis(self) -> Sequence[Api]:
         tokens = Tokens(self.settings.http.read_secret())
-        return (TransfersApi(self.runtime, tokens, self.directory, now_us), ConferencesApi(self.runtime, tokens))
+        return (TransfersApi(self.runtime, tokens, self.directory, now_us), 
+                ConferencesApi(self.runtime, tokens, self.directory))
 
     async def close(self) -> None:
         """After `run`: what was begun is finished, files and links are closed."""

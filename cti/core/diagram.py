@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
+from typing import Any
 
 from conference import room
-from conference import rules as cells
 from cti.core import events as e
+from cti.core import rules as cells
 from cti.core import transfer as machine
 from cti.core.model import RoomState, TransferState
 
@@ -33,11 +34,11 @@ def diagram() -> str:
     """The transfer machine: a state diagram of what moves, then a table of every (state, event) pair."""
     moves: Moves = {}
     for kind, rule in machine.NONE.items():
-        if isinstance(rule, machine.To):
+        if isinstance(rule, cells.To):
             moves.setdefault(("[*]", str(rule.state)), []).append(kind.__name__)
     for state, rows in machine.TABLE.items():
         for kind, rule in rows.items():
-            if isinstance(rule, machine.To):
+            if isinstance(rule, cells.To):
                 moves.setdefault((str(state), str(rule.state)), []).append(kind.__name__)
     lines = _arrows(moves)
     for state, (_, outcome, why) in machine._DEADLINES.items():
@@ -83,7 +84,7 @@ def _table(states: list[str], rows: Mapping[type[e.Event], list[str]]) -> str:
     return text + "".join(f"| {kind.__name__} | " + " | ".join(made) + " |\n" for kind, made in rows.items())
 
 
-def _when(cell: cells.Cell, notes: dict[str, None]) -> str:
+def _when(cell: cells.Cell[Any, Any], notes: dict[str, None]) -> str:
     """The rules of a cell, each with the question that leads to it; ``notes`` gathers the questions."""
     if not isinstance(cell, cells.When):
         return _cell(cell)
@@ -95,13 +96,13 @@ def _when(cell: cells.Cell, notes: dict[str, None]) -> str:
     return f"{_when(cell.then, notes)} if {letter}; {_when(cell.otherwise, notes)}"
 
 
-def _cell(rule: machine.Rule | cells.Rule) -> str:
+def _cell(rule: cells.Rule[Any, Any]) -> str:
     match rule:
-        case machine.To() | cells.To():
+        case cells.To():
             return f"→ {rule.state}"
-        case machine.Ignore() | cells.Ignore():
+        case cells.Ignore():
             return "·"
-        case machine.Anomaly() | cells.Anomaly():
+        case cells.Anomaly():
             return f"! {rule.code}"
 
 

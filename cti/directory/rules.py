@@ -49,6 +49,7 @@ def no_duplicates(site: Site) -> Faults:
     numbered: tuple[tuple[Way, str, str], ...] = (
         *((("hotlines", i, "number"), "热线/hotline", h.number) for i, h in enumerate(directory.hotlines)),
         *((("seats", i, "number"), "座席/seat", s.number) for i, s in enumerate(directory.seats)),
+        *((("linkage", i, "number"), "联动单位/linkage", one.number) for i, one in enumerate(directory.linkage)),
     )
     for way, what, number in numbered:
         if number in taken:
@@ -106,17 +107,26 @@ def keys_lead_somewhere(site: Site) -> Faults:
                     "在 hotlines.yaml 加上它 / add one to hotlines.yaml",
                 )
             codes.setdefault(hotline.platform, []).append((code, way))
+    for i, one in enumerate(site.directory.linkage):  # every seat's phone has these
+        for platform in codes:
+            codes[platform].append((one.code, ("linkage", i, "key" if one.key else "number")))
     for known in codes.values():
         for n, (code, way) in enumerate(known):
             for earlier, _ in known[:n]:
                 short, long = sorted((earlier, code), key=len)
+                if short == long and way[0] == "linkage":
+                    yield site.error(
+                        way,
+                        f"按键 {code} 已另有用途 / key {code} is taken",
+                        "写另一个 key / give it a key of its own",
+                    )
                 if short != long and long.startswith(short):
                     yield site.error(
                         way,
                         f"按键 {short} 是 {long} 的开头，{long} 永远按不到 / "
                         f"key {short} begins {long}: {long} can never be reached",
                         "改其中一个 / change one of them",
-                        key=True,
+                        key=way[0] == "hotlines",
                     )
 
 
@@ -183,6 +193,26 @@ def _targets(site: Site, i: int, route: Route) -> Faults:
         if what in seen:
             yield site.warning(way, "同一目标出现两次 / the same target twice in one route")
         seen.add(what)
+
+
+def linkage_leads_somewhere(site: Site) -> Faults:
+    """A linkage entry's key is one a phone can press, and its targets exist."""
+    directory = site.directory
+    for i, one in enumerate(directory.linkage):
+        if one.key is None and one.code.startswith(("*3", "*6", "*7", "*9")):
+            yield site.error(
+                ("linkage", i, "number"),
+                f"{one.code} 开头的按键已固定用途 / keys that begin {one.code[:2]} are fixed",
+                "写明 key，如 / give it a key, e.g. \"#1\"",
+            )
+        for j, target in enumerate(one.targets):
+            way: Way = ("linkage", i, "targets", j)
+            if isinstance(target, SeatTarget) and directory.seat(target.number) is None:
+                yield site.error((*way, "number"), f"没有座席 {target.number} / no seat {target.number}",
+                                 "见 seats.yaml / see seats.yaml")  # fmt: skip
+            elif isinstance(target, PhoneTarget) and directory.trunk(target.trunk) is None:
+                yield site.error((*way, "trunk"), f"没有中继 {target.trunk} / no trunk '{target.trunk}'",
+                                 "见 trunks.yaml / see trunks.yaml")  # fmt: skip
 
 
 def hotlines_are_served(site: Site) -> Faults:
@@ -255,6 +285,7 @@ RULES: Final[tuple[Callable[[Site], Faults], ...]] = (
     no_duplicates,
     keys_lead_somewhere,
     routes_lead_somewhere,
+    linkage_leads_somewhere,
     hotlines_are_served,
     trunks_are_closed,
     trunks_keep_lines,

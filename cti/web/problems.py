@@ -17,7 +17,8 @@ STATUS: Mapping[str, int] = {
     "malformed-json": 400, "not-signed-in": 401, "wrong-role": 403, "unknown-call": 404, "unknown-transfer": 404,
     "not-found": 404, "method-not-allowed": 405, "not-your-call": 409, "transfer-running": 409, "not-ringing": 409,
     "no-route": 409, "bounce": 409, "three-takers": 409, "caller-gone": 409, "room-open": 409,
-    "no-room": 404, "not-in-room": 409, "alone": 409, "decided": 409, "unknown-choice": 422,
+    "no-room": 404, "not-in-room": 409, "alone": 409, "decided": 409, "room-full": 409, "member-rings": 409,
+    "no-voice": 409, "no-member": 404, "unknown-choice": 422,
     "too-large": 413, "not-json": 415, "invalid-field": 422, "idempotency-key-reused": 422,
     "too-many-listeners": 429, "failed": 500, "switch-away": 503,
 }  # fmt: skip
