@@ -6,6 +6,7 @@ import click
 
 from cti.cli.check import check
 from cti.cli.dialtest import dialtest
+from cti.cli.disputes import disputes_command
 from cti.cli.look import replay, status, trace
 from cti.cli.render import render_command
 from cti.cli.run import run, up
@@ -25,11 +26,12 @@ def main() -> None:
     cti status                    现在如何 / how things stand
     cti token --seat 1001         接口令牌 / a token for the API
     cti trace REF                 一通电话的经过 / one call as a ladder
+    cti disputes                  争议清单 / disputed decisions, for the quarterly meeting
     cti dialtest onekey-12345-110 拨测 / real calls with test phones
     """
 
 
-for command in (check, run, up, render_command, status, trace, replay, dialtest, token):
+for command in (check, run, up, render_command, status, trace, replay, disputes_command, dialtest, token):
     main.add_command(command)
 
 if __name__ == "__main__":

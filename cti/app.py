@@ -39,6 +39,7 @@ from cti.runtime import Runtime
 from cti.settings import Settings
 from cti.web.auth import Tokens
 from cti.web.conferences import ConferencesApi
+from cti.web.disputes import DisputesApi
 from cti.web.server import Api, WebServer
 from cti.web.transfers import TransfersApi
 from ivr.entry import make_entry
@@ -138,7 +139,13 @@ class Service:
     def _apis(self) -> Sequence[Api]:
         tokens = Tokens(self.settings.http.read_secret())
         return (TransfersApi(self.runtime, tokens, self.directory, now_us), 
-                ConferencesApi(self.runtime, tokens, self.directory))
+                ConferencesApi(self.runtime, tokens, self.directory), DisputesApi(tokens, self._decisions, now_us))
+
+    async def _decisions(self, since_ms: int) -> list[Fact]:
+        try:
+            return await self.ledger.decisions(since_ms)
+        except StreamAway as why:
+            raise ConnectionError(str(why)) from None
 
     async def close(self) -> None:
         """After `run`: what was begun is finished, files and links are closed."""

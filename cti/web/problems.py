@@ -20,7 +20,7 @@ STATUS: Mapping[str, int] = {
     "no-room": 404, "not-in-room": 409, "alone": 409, "decided": 409, "room-full": 409, "member-rings": 409,
     "no-voice": 409, "no-member": 404, "unknown-choice": 422,
     "too-large": 413, "not-json": 415, "invalid-field": 422, "idempotency-key-reused": 422,
-    "too-many-listeners": 429, "failed": 500, "switch-away": 503,
+    "too-many-listeners": 429, "failed": 500, "switch-away": 503, "ledger-away": 503,
 }  # fmt: skip
 """code → HTTP status. Codes are for programs and never change; texts are for people and may."""
 
@@ -36,6 +36,7 @@ WORDS: Mapping[str, tuple[str, str]] = {
     "not-json": ("须为 Content-Type: application/json", "Content-Type must be application/json"),
     "invalid-field": ("字段有误", "a field is wrong"),
     "too-many-listeners": ("同时收听过多", "too many live connections"),
+    "ledger-away": ("账本暂不可用", "the ledger does not answer"),
     "failed": ("内部错误，已记录", "an error of ours; it is logged"),
 }
 
