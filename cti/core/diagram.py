@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
+from string import ascii_lowercase
 from typing import Any
 
 from conference import room
@@ -69,7 +70,7 @@ def conference() -> str:
     lines.append("    last --> over: deadline (caller-left, steps-lost)")
     lines.append("    over --> [*]")
     head = HEAD.format(name="three-party call's", source="conference/room.py", argument=" conference")
-    asked = "".join(f"\n- {letter}: {note}" for letter, note in zip("abcdefgh", notes, strict=False))
+    asked = "".join(f"\n- {letter}: {note}" for letter, note in zip(ascii_lowercase, notes, strict=False))
     more = f"\nThe decision's deadline moves no state, so it is not drawn. Where a cell has several rules:\n{asked}\n"
     return head + "\n".join(lines) + _table([str(s) for s in RoomState], table) + FOOT + more
 
@@ -90,7 +91,7 @@ def _when(cell: cells.Cell[Any, Any], notes: dict[str, None]) -> str:
         return _cell(cell)
     asked = (cell.test.__doc__ or "").strip()
     notes.setdefault(asked)
-    letter = "abcdefgh"[list(notes).index(asked)]
+    letter = ascii_lowercase[list(notes).index(asked)]
     if isinstance(cell.then, cells.When):
         return f"{_when(cell.otherwise, notes)} unless {letter}; {_when(cell.then, notes)}"
     return f"{_when(cell.then, notes)} if {letter}; {_when(cell.otherwise, notes)}"

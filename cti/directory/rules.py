@@ -52,6 +52,13 @@ def no_duplicates(site: Site) -> Faults:
         *((("linkage", i, "number"), "联动单位/linkage", one.number) for i, one in enumerate(directory.linkage)),
     )
     for way, what, number in numbered:
+        if way[0] == "seats" and number in EMERGENCY and number not in taken:
+            yield site.error(
+                way,
+                f"{number} 是紧急号码 / {number} is an emergency number",
+                "换一个座席号 / choose another seat number",
+            )
+            continue
         if number in taken:
             first = taken[number]
             file = site.documents[str(first[0])]
@@ -59,12 +66,6 @@ def no_duplicates(site: Site) -> Faults:
                 way,
                 f"{what} {number} 重复 / duplicate, first at {file.file}:{file.mark(first).line}",
                 "每个号码只用一次 / use each number once",
-            )
-        elif way[0] == "seats" and number in EMERGENCY:
-            yield site.error(
-                way,
-                f"{number} 是紧急号码 / {number} is an emergency number",
-                "换一个座席号 / choose another seat number",
             )
         taken.setdefault(number, way)
     yield from _repeated(site, "trunks", "name", [t.name for t in directory.trunks])
@@ -107,12 +108,17 @@ def keys_lead_somewhere(site: Site) -> Faults:
                     "在 hotlines.yaml 加上它 / add one to hotlines.yaml",
                 )
             codes.setdefault(hotline.platform, []).append((code, way))
-    for i, one in enumerate(site.directory.linkage):  # every seat's phone has these
-        for platform in codes:
+    numbers = [one.number for one in site.directory.linkage]
+    for i, one in enumerate(site.directory.linkage):  # every seat's phone has these; a number given twice is said already
+        for platform in codes if numbers.index(one.number) == i else ():
             codes[platform].append((one.code, ("linkage", i, "key" if one.key else "number")))
+    told = set[tuple[str, Way]]()
     for known in codes.values():
         for n, (code, way) in enumerate(known):
             for earlier, _ in known[:n]:
+                if way[0] == "linkage" and (earlier, way) in told:
+                    continue
+                told.add((earlier, way))
                 short, long = sorted((earlier, code), key=len)
                 if short == long and way[0] == "linkage":
                     yield site.error(

@@ -30,7 +30,7 @@ async def test_the_deadline_parts_as_undecided_would_and_is_on_record_once(
     call, seat, police = await together(on)
     opened = time.monotonic()
     if danger:
-        (caller,) = [row.split("!")[0] for row in await on.rows("core show channels concise") if "PJSIP/pstn" in row]
+        (caller,) = [row.split("!")[0] for row in await on.rows("core show channels concise") if row.startswith("PJSIP/pstn")]
         await on.rows(f"dialplan set chanvar {caller} SHARED(DANGER) 1")
     cti = on.instance.children["cti"]
     if not service:
@@ -118,7 +118,7 @@ async def test_a_caller_whom_the_keeper_finds_alone_twice_goes_to_the_lobby(on: 
         await seat.dtmf("*3")
         await hears(call, "music") if code == 0 else await all_hear(call, seat, police)
     rows = await on.rows("core show channels concise")
-    (caller,) = [row.split("!")[0] for row in rows if "PJSIP/pstn" in row]
+    (caller,) = [row.split("!")[0] for row in rows if row.startswith("PJSIP/pstn")]
     await on.rows(f"dialplan set chanvar {caller} SHARED(ROOM) ")
     await on.rows(f"dialplan set chanvar {caller} SHARED(SEATCHAN) nobody")
     await on.rows(f"dialplan set chanvar {caller} SHARED(XF) ")

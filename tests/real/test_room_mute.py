@@ -43,7 +43,7 @@ async def test_nobody_hears_who_muted_himself_until_he_presses_again(on: Stage, 
 async def test_the_rooms_end_undoes_it(on: Stage, who: str) -> None:
     call, seat, police = await together(on)
     mute, leaves = (seat, police) if who == "seat" else (police, seat)
-    await mute.dtmf("*6")
+    await sign(mute, await mute.dtmf("*6"))
     await hears(call, leaves.phone.name)
     leaves.hangup()
     await all_hear(call, mute)
@@ -54,7 +54,7 @@ async def test_the_rooms_end_undoes_it(on: Stage, who: str) -> None:
 
 async def test_a_muted_seat_is_heard_in_the_last_words(on: Stage) -> None:
     call, seat, police = await together(on)
-    await seat.dtmf("*6")
+    await sign(seat, await seat.dtmf("*6"))
     await hears(call, police.phone.name)
     call.hangup()
     await all_hear(seat, police)

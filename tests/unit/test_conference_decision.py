@@ -54,17 +54,33 @@ def test_left_undecided_the_first_receiver_accepts() -> None:
 def test_no_word_till_the_deadline_and_the_record_is_at_the_deadline() -> None:
     play = Play()
     play(*room(), e.ReminderTold(REF, us(OPENED + 150), T1), e.ClockTicked("", us(OPENED + 179.9)))
-    assert decided(play) == [] and calls.next_deadline(play.site) == us(DEADLINE)
-    play(e.ClockTicked("", us(500)))
+    play(e.DecisionDue(REF, us(DEADLINE + 0.4), T1), e.GuestLeft(REF, us(DEADLINE + 0.5), T1, "8001", "0"),
+         e.ClockTicked("", us(500)))  # fmt: skip
     assert decided(play) == [("12345", "first-receiver", "deadline")]
     record = play.records("ConferenceDecided")[0]
-    assert (record.at, record.data["asked_ms"], record.data["by"]) == (us(DEADLINE), 180_000, "")
+    assert (record.at, record.data["asked_ms"], record.data["by"]) == (us(DEADLINE + 0.4), 180_400, "")
+    assert not play.records("Anomaly")
 
 
-@pytest.mark.parametrize("at", [DEADLINE, 300])
-def test_a_word_at_the_deadline_or_later_is_too_late_though_nobody_looked_at_the_clock(at: float) -> None:
+def test_a_deadline_nobody_tells_of_decides_by_itself_a_little_later() -> None:
     play = Play()
-    play(*room(), said(at, "8001", "110"))
+    play(*room(), e.ClockTicked("", us(DEADLINE + 4.9)))
+    assert decided(play) == [] and calls.next_deadline(play.site) == us(DEADLINE + 5)
+    play(e.ClockTicked("", us(500)), e.DecisionDue(REF, us(501), T1))
+    assert decided(play) == [("12345", "first-receiver", "deadline")]
+    assert play.records("ConferenceDecided")[0].at == us(DEADLINE + 5)
+
+
+def test_a_word_that_crossed_the_deadline_stands_if_the_dialplan_let_it() -> None:
+    play = Play()
+    play(*room(), said(DEADLINE + 0.2, "8001", "110"), e.DecisionDue(REF, us(DEADLINE + 0.4), T1))
+    assert decided(play) == [("110", "chosen", "")] and not play.records("Anomaly")
+
+
+@pytest.mark.parametrize("due", [True, False])
+def test_a_word_after_the_deadline_is_too_late_though_nobody_looked_at_the_clock(due: bool) -> None:
+    play = Play()
+    play(*room(), *([e.DecisionDue(REF, us(DEADLINE), T1)] if due else []), said(300, "8001", "110"))
     assert decided(play) == [("12345", "first-receiver", "deadline")]
     assert [r.data["choice"] for r in play.records("DecisionDisputed")] == ["110"]
 
@@ -94,7 +110,7 @@ def test_one_seat_left_may_still_say_its_word() -> None:
 def test_the_policy_rides_on_the_key_press() -> None:
     play = Play()
     play(*room(decide_s=20), e.ClockTicked("", us(40)))
-    assert [r.at for r in play.records("ConferenceDecided")] == [us(OPENED + 20)]
+    assert [r.at for r in play.records("ConferenceDecided")] == [us(OPENED + 25)]
     assert Policy.told("nonsense", 0, -1) == Policy()
 
 

@@ -25,15 +25,17 @@ from .playbook import (
 
 def sample(kind: type[e.Event], seat: str, choice: str = "110") -> e.Event:
     values = {"transfer": T1, "to": "110", "seat": seat, "code": "alone", "platform": "110", "choice": choice,
-              "queue": "12345"}  # fmt: skip
+              "queue": "12345", "member": f"{REF}-3m1", "on": 1}  # fmt: skip
     return e.make(kind.__name__, REF, us(3), values)
 
 
-def standing(state: RoomState, word: str) -> Conference:
-    """A conference in this state: undecided, decided by 12345, or disputed."""
+def standing(state: RoomState, word: str, fourth: bool = False) -> Conference:
+    """A conference in this state: undecided, decided by 12345, or disputed; with a fourth member or without."""
     opened = machine.opened(T1, Party("1001", "12345"), Party("8001", "110"), "12345", Policy(), us(1))
     for event in ((said(1.1, "1001", "12345"),) if word else ()) + ((said(1.2, "8001", "110"),) if word == "2" else ()):
         opened = _stepped(opened, event)
+    if fourth:
+        opened = _stepped(opened, sample(e.MemberJoined, "1901"))
     ways = {RoomState.TOGETHER: [], RoomState.ASIDE: [sample(e.CallerSetAside, "1001")],
             RoomState.ALONE: [sample(e.GuestLeft, "1001")], RoomState.LAST: [sample(e.WordsLast, "")],
             RoomState.OVER: [sample(e.RoomOver, "")]}  # fmt: skip
@@ -59,8 +61,9 @@ def test_every_pair_is_decided() -> None:
 @pytest.mark.parametrize("state", list(RoomState))
 @pytest.mark.parametrize("kind", list(machine.NONE))
 def test_the_whole_product(state: RoomState, kind: type[e.Event]) -> None:
-    for word, seat, choice in product(("", "1", "2"), ("1001", "8001", "1002", ""), (*CHOICES, "119")):
-        before = standing(state, word)
+    seats = ("1001", "8001", "1002", "")
+    for word, seat, choice, fourth in product(("", "1", "2"), seats, (*CHOICES, "119"), (False, True)):
+        before = standing(state, word, fourth)
         after, rule = machine.step(before, sample(kind, seat, choice))
         assert after is not None
         if isinstance(rule, rules.To):
