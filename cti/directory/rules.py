@@ -109,7 +109,7 @@ def keys_lead_somewhere(site: Site) -> Faults:
                 )
             codes.setdefault(hotline.platform, []).append((code, way))
     numbers = [one.number for one in site.directory.linkage]
-    for i, one in enumerate(site.directory.linkage):  # every seat's phone has these; a number given twice is said already
+    for i, one in enumerate(site.directory.linkage):  # on every seat's phone; one given twice is told above
         for platform in codes if numbers.index(one.number) == i else ():
             codes[platform].append((one.code, ("linkage", i, "key" if one.key else "number")))
     told = set[tuple[str, Way]]()

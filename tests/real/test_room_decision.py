@@ -22,6 +22,12 @@ async def policy(on: Stage, **values: object) -> None:
         await on.rows(f"dialplan set global {name} {value}")
 
 
+async def callers_channel(on: Stage) -> str:
+    rows = await on.rows("core show channels concise")
+    (found,) = [row.split("!")[0] for row in rows if row.startswith("PJSIP/pstn")]
+    return found
+
+
 @pytest.mark.parametrize(("danger", "service"), [(False, True), (True, True), (False, False)])
 async def test_the_deadline_parts_as_undecided_would_and_is_on_record_once(
     on: Stage, danger: bool, service: bool
@@ -30,7 +36,7 @@ async def test_the_deadline_parts_as_undecided_would_and_is_on_record_once(
     call, seat, police = await together(on)
     opened = time.monotonic()
     if danger:
-        (caller,) = [row.split("!")[0] for row in await on.rows("core show channels concise") if row.startswith("PJSIP/pstn")]
+        caller = await callers_channel(on)
         await on.rows(f"dialplan set chanvar {caller} SHARED(DANGER) 1")
     cti = on.instance.children["cti"]
     if not service:
@@ -117,8 +123,7 @@ async def test_a_caller_whom_the_keeper_finds_alone_twice_goes_to_the_lobby(on: 
     for code in (0, 1):  # once aside and back: then no Queue() is behind him, which would end the bridge itself
         await seat.dtmf("*3")
         await hears(call, "music") if code == 0 else await all_hear(call, seat, police)
-    rows = await on.rows("core show channels concise")
-    (caller,) = [row.split("!")[0] for row in rows if row.startswith("PJSIP/pstn")]
+    caller = await callers_channel(on)
     await on.rows(f"dialplan set chanvar {caller} SHARED(ROOM) ")
     await on.rows(f"dialplan set chanvar {caller} SHARED(SEATCHAN) nobody")
     await on.rows(f"dialplan set chanvar {caller} SHARED(XF) ")

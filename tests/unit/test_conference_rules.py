@@ -60,10 +60,10 @@ def test_a_fourth_members_key_is_on_every_phone_and_leads_to_his_targets(tmp_pat
 def test_a_fourth_member_serves_by_the_hour_and_who_is_away_is_rung_last(tmp_path: Path) -> None:
     directory = read(tmp_path)
     day = {"kind": "seat", "number": "1901", "timeout": 15, "hours": "08:00-18:00"}
-    boss = directory.linkage[-1].model_copy(update={"targets": (
-        type(directory.linkage[-1]).model_validate(
+    boss = directory.linkage[3].model_copy(update={"targets": (
+        type(directory.linkage[3]).model_validate(
             {"number": "2000", "name": {"zh": "班长", "en": "s"}, "targets": [day]}).targets[0],
-        *directory.linkage[-1].targets)})  # fmt: skip
+        *directory.linkage[3].targets)})  # fmt: skip
     changed = directory.model_copy(update={"linkage": (boss,)})
     assert linkage(changed, dt.time(9))["m2000", "*", False] == "dial~PJSIP/1901~15|dial~PJSIP/1902~20"
     assert linkage(changed, dt.time(20))["m2000", "*", False] == "dial~PJSIP/1902~20"

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from cti.dialtest.call import Call
 from cti.dialtest.phone import Answer, Phone, Ring
 from cti.dialtest.report import Run
+from cti.dialtest.scenarios import members
 from cti.dialtest.scenarios.onekey import FIRST_ANSWER_S, whose
 from cti.dialtest.scenarios.scene import LEDGER_S, Lost, Scene, no_silence, on_record
 from cti.dialtest.stack import Stage
@@ -50,6 +51,10 @@ class Room:
         """Until each of these hears exactly the others."""
         for call in calls or self.three:
             await hears(call, *(other.phone.name for other in calls or self.three if other is not call))
+
+    async def hears(self, call: Call, *names: str) -> float:
+        """Until ``call`` hears exactly these."""
+        return await hears(call, *names)
 
     async def change(self, since: float, *names: str) -> None:
         """From ``since`` on the caller was never longer than a change may last without these."""
@@ -171,7 +176,7 @@ STORIES: dict[str, Story] = {
     "first-leaves": first_leaves, "guest-leaves": guest_leaves, "confer": confer,
     "leaves-while-conferring": leaves_while_conferring, "both-vanish": both_vanish, "last-words": last_words,
     "own-accepts": _decides("*71", True), "other-accepts": _decides("*72", False), "undecided": _decides("*73", None),
-    "guidance": _decides("*74", True),
+    "guidance": _decides("*74", True), **members.STORIES,
 }  # fmt: skip
 
 
