@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import signal
 import time
 
+import aiohttp
 import pytest
+from click.testing import CliRunner, Result
 
+from cti.__main__ import main
 from cti.dialtest.stack import Stage
 from tests.real.room import CHANGE_MS, all_hear, hears, sign, together, told
+from tests.real.test_api import Client
 
 pytestmark = pytest.mark.real
 
@@ -20,6 +25,11 @@ async def policy(on: Stage, **values: object) -> None:
     """Shorter times, or the other rule, than the configuration allows or holds."""
     for name, value in {"DECIDE_S": DECIDE_S, "REMIND_S": REMIND_S, **values}.items():
         await on.rows(f"dialplan set global {name} {value}")
+
+
+async def cti(*arguments: str) -> Result:
+    """The command line, beside our loop."""
+    return await asyncio.to_thread(CliRunner().invoke, main, list(arguments))
 
 
 async def callers_channel(on: Stage) -> str:
@@ -103,6 +113,20 @@ async def test_both_disagree_and_the_first_receiver_accepts(on: Stage) -> None:
     (decided,) = await told(on, "ConferenceDecided")
     assert (decided.data["outcome"], decided.data["accepts"], decided.data["disputed"]) == (
         "disagreement", "12345", 1)  # fmt: skip
+    async with aiohttp.ClientSession() as http:
+        api = Client(on, http)
+        status, shown = await api.get("/disputes", "", role="supervisor")
+        assert status == 200
+        (listed,) = shown["disputes"]
+        assert (listed["ref"], listed["kind"], listed["said"]) == (
+            decided.ref, "disagreement", "110=12345,12345=110")  # fmt: skip
+        assert (await api.get("/disputes?period=2020Q1", "", role="read-only"))[1]["disputes"] == []
+        assert (await api.get("/disputes?period=May", "", role="supervisor"))[1]["code"] == "invalid-field"
+        assert (await api.get("/disputes", "1001"))[1]["code"] == "wrong-role"
+    told_by_cli = await cti("disputes", "--json", "--state", str(on.instance.state))
+    assert json.loads(told_by_cli.stdout)["disputes"] == shown["disputes"]
+    table = await cti("disputes", "--state", str(on.instance.state))
+    assert table.exit_code == 0 and "disputes 20" in table.stdout
 
 
 async def test_one_word_of_two_and_the_deadline_decides(on: Stage) -> None:

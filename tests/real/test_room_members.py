@@ -240,6 +240,51 @@ async def test_the_door_works_with_the_service_dead(on: Stage) -> None:
     assert sorted(f.kind for f in facts) == ["ConferenceDecided", "MemberJoined", "MemberLeft"]
 
 
+@pytest.mark.parametrize("who", ["seat", "police"])
+async def test_a_seat_refers_to_him_and_leaves_and_he_comes_beside_the_other(on: Stage, who: str) -> None:
+    call, seat, police = await together(on)
+    refers, stays = (seat, police) if who == "seat" else (police, seat)
+    await refers.refer(NUMBER)
+    boss = await rung(on.seats[SUPERVISOR])
+    await refers.wait_ended(3)
+    boss.answer()
+    await all_hear(call, stays, boss)
+    call.hangup()
+    facts = await told(on, "MemberAsked", "MemberJoined")
+    assert [(f.kind, str(f.data["seat"])) for f in facts] == [
+        ("MemberAsked", refers.phone.user), ("MemberJoined", SUPERVISOR)]  # fmt: skip
+
+
+async def test_the_platform_is_asked_in_again_beside_the_fourth(on: Stage) -> None:
+    call, seat, police, boss = await four(on)
+    await asyncio.sleep(4)
+    police.hangup()
+    await all_hear(call, seat, boss)
+    pressed = await seat.dtmf("*110")  # swapped over, the fourth would be left behind: refused
+    await sign(seat, pressed)
+    await asyncio.sleep(2.5)
+    await seat.dtmf("*0")
+    again = await rung_at_110(on, police)
+    again.answer()
+    await all_hear(call, seat, again, boss)
+    seat.hangup()
+    await all_hear(call, again, boss)
+    again.hangup()
+    await all_hear(call, boss)
+    call.hangup()
+
+
+async def rung_at_110(on: Stage, before: Call) -> Call:
+    """The 110 seat that rings now."""
+    for _ in range(200):
+        for number in ("8001", "8002"):
+            for call in on.seats[number].calls:
+                if call is not before and call.t_ended is None:
+                    return call
+        await asyncio.sleep(0.02)
+    raise AssertionError("no 110 seat rang")
+
+
 async def test_by_second_line_and_by_api(on: Stage) -> None:
     call, seat, police = await together(on)
     line = await seat.phone.dial(NUMBER)
