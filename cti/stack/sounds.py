@@ -24,8 +24,8 @@ SIGNS: dict[str, tuple[tuple[int, int], ...]] = {
     "room-in": ((700, 90), (0, 40), (950, 90)),
     "room-out": ((950, 90), (0, 40), (700, 90)),
     "room-word": ((950, 90), (0, 40), (950, 90)),
-    "room-muted": ((450, 120),),
-    "room-heard": ((950, 120),),
+    "room-muted": ((700, 120), (0, 60), (450, 250)),
+    "room-heard": ((450, 120), (0, 60), (700, 250)),
     "room-remind": ((950, 120), (0, 120), (950, 120), (0, 120), (950, 120)),
 }
 """(Hz, ms) of the short signs whispered to a seat"""
