@@ -211,7 +211,8 @@ async def _open(stage: Stage, run: Run, rng: random.Random, phone: Phone, cli: s
 
 async def one(stage: Stage, number: int, rng: random.Random, phone: Phone) -> Run:
     """One caller, one story, drawn by the seed; directions and stories in turn, so that each comes as often."""
-    hotline, name = list(WAYS)[(number % len(STORIES) + number // len(STORIES)) % 2], sorted(STORIES)[number % len(STORIES)]
+    rounds, story = divmod(number, len(STORIES))
+    hotline, name = list(WAYS)[(rounds + story) % 2], sorted(STORIES)[story]
     run = Run(number, story=f"{hotline} {name}")
     cli = f"136{number % 1000:03d}{rng.randrange(10**5):05d}"
     for firsts, targets in WAYS.values():
