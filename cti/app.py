@@ -42,6 +42,7 @@ from cti.runtime import Runtime
 from cti.settings import Settings
 from cti.web.auth import Tokens
 from cti.web.conferences import ConferencesApi
+from cti.web.disputes import DisputesApi
 from cti.web.recordings import RecordingsApi
 from cti.web.server import Api, WebServer
 from cti.web.transfers import TransfersApi
@@ -154,9 +155,16 @@ class Service:
         tokens = Tokens(self.settings.http.read_secret())
         return (
             TransfersApi(self.runtime, tokens, self.directory, now_us),
-            ConferencesApi(self.runtime, tokens),
+            ConferencesApi(self.runtime, tokens, self.directory),
             RecordingsApi(self.recordings, self.keeper, self._on_record, tokens, now_us),
+            DisputesApi(tokens, self._decisions, now_us),
         )
+
+    async def _decisions(self, since_ms: int) -> list[Fact]:
+        try:
+            return await self.ledger.decisions(since_ms)
+        except StreamAway as why:
+            raise ConnectionError(str(why)) from None
 
     async def close(self) -> None:
         """After `run`: what was begun is finished, files and links are closed."""

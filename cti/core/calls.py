@@ -15,7 +15,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from cti.core import events as e
-from cti.core import recordings, records, rooms
+from cti.core import recordings, records, rooms, rules
 from cti.core import transfer as machine
 from cti.core.commands import Command, KnockDoor, LayRoute
 from cti.core.model import Call, Outcome, Party, Phase, Site, Transfer, TransferState
@@ -172,10 +172,10 @@ def _transfer_event(call: Call, event: e.Event) -> Step:
     if isinstance(event, e.TransferStarted):
         call, commands = _settle(call, event)
     changed, decided = machine.step(known, event)
-    if isinstance(event, e.TransferStarted) and isinstance(decided, machine.To) and call.phase is not Phase.ENDED:
+    if isinstance(event, e.TransferStarted) and isinstance(decided, rules.To) and call.phase is not Phase.ENDED:
         call, more = rooms.hears(call, event)
         commands += more
-    if isinstance(decided, machine.Anomaly):
+    if isinstance(decided, rules.Anomaly):
         return call, [*commands, records.anomaly(event, decided.code)]
     if changed is None or changed is known:
         return call, commands
@@ -228,7 +228,7 @@ def _open_transfer_hears(call: Call, event: e.Event) -> Step:
         return call, commands
     for one in call.open:
         changed, decided = machine.step(one, event)
-        if isinstance(decided, machine.Anomaly):
+        if isinstance(decided, rules.Anomaly):
             commands.append(records.anomaly(event, decided.code))
         elif changed is not None and changed is not one:
             call, more = _put(call, one, changed)

@@ -310,6 +310,64 @@ class ReminderTold(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class DecisionDue(Event):
+    """Time is up and nobody has decided: the dialplan let one seat go by the rule of the first receiver."""
+
+    transfer: str
+
+
+@dataclass(frozen=True, slots=True)
+class SeatMuted(Event):
+    """A seat muted itself (``on`` 1) or is heard again (0): by its own key, or because the room ended."""
+
+    transfer: str
+    seat: str
+    on: int
+
+
+@dataclass(frozen=True, slots=True)
+class MemberAsked(Event):
+    """A fourth member is being rung for the room. ``member``: this attempt's id; ``to``: a short number of the linkage
+    directory or a seat's; ``seat``: who asked, empty: a supervisor; ``key``: dtmf | dial | refer | api."""
+
+    transfer: str
+    member: str
+    seat: str
+    to: str
+    key: str = "dtmf"
+
+
+@dataclass(frozen=True, slots=True)
+class MemberFailed(Event):
+    """The fourth member did not come. ``why``: as of a transfer (`cti.core.routing.REASONS`), or taken-back."""
+
+    transfer: str
+    member: str
+    to: str = ""
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class MemberJoined(Event):
+    """The fourth member picked up and joins the room; ``seat``: a seat's number, or the telephone outside."""
+
+    transfer: str
+    member: str
+    seat: str
+    platform: str
+
+
+@dataclass(frozen=True, slots=True)
+class MemberLeft(Event):
+    """The fourth member's leg ended; the others go on. ``cause``: Q.850."""
+
+    transfer: str
+    member: str
+    seat: str
+    cause: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class DecisionSaid(Event):
     """A seat's word on who accepts. ``choice``: one of `conference.words.CHOICES`; ``seat`` empty: a supervisor's;
     ``key``: dtmf | api | console."""
@@ -416,7 +474,8 @@ TRANSFER_EVENTS: tuple[type[Event], ...] = (
     TargetStranded, JoinOver,
 )  # fmt: skip
 ROOM_EVENTS: tuple[type[Event], ...] = (
-    CallerSetAside, CallerBroughtBack, GuestLeft, RoomRefused, ReminderTold, DecisionSaid, WordsLast, RoomOver,
+    CallerSetAside, CallerBroughtBack, GuestLeft, RoomRefused, ReminderTold, DecisionSaid, DecisionDue, SeatMuted,
+    MemberAsked, MemberFailed, MemberJoined, MemberLeft, WordsLast, RoomOver,
 )  # fmt: skip
 RECORDING_EVENTS: tuple[type[Event], ...] = (
     RecordingStarted, RecordingEnded, RecordingIndexed, RecordingMissing, RecordingHeard, RecordingDeleted,

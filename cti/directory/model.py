@@ -92,6 +92,9 @@ class Hotline(_Frozen):
 class ConferenceRules(_Frozen):
     """The three-party call; seconds."""
 
+    rule: Literal["decider", "both"] = "decider"
+    """whose word decides: the first one said, or both platforms', which must be the same"""
+
     decide: Annotated[int, Field(strict=True, ge=60, le=3600)] = 180
     """nobody has said who accepts by then: the platform that received the call first does (首接)"""
     remind: Annotated[int, Field(strict=True, ge=5, le=45)] = 30
@@ -171,6 +174,25 @@ class Route(_Frozen):
     targets: tuple[Target, ...] = Field(min_length=1, max_length=16)
 
 
+class Linked(_Frozen):
+    """Somebody of the linkage directory (联动单位) who can be brought into a three-party call as its fourth member:
+    119, 120, 122, a utility's duty desk, a supervisor. ``number``: the short number people dial and press."""
+
+    number: SeatNumber
+    name: Name
+    key: KeyCode | None = None
+    """pressed on a seat's phone in a three-party call; absent: * and the number"""
+    contact: Note | None = None
+    """whom to ask about this entry; for people alone"""
+    targets: tuple[Annotated[SeatTarget | PhoneTarget, Field(discriminator="kind")], ...] = Field(
+        min_length=1, max_length=8)
+
+    @property
+    def code(self) -> str:
+        """The key."""
+        return self.key or f"*{self.number}"
+
+
 class Trunk(_Frozen):
     """A SIP peer calls come from and go to. `accepts` are the addresses its calls may come from."""
 
@@ -203,6 +225,7 @@ class Directory(_Frozen):
     trunks: tuple[Trunk, ...] = ()
     nuisance: tuple[Nuisance, ...] = ()
     conference: ConferenceRules = ConferenceRules()
+    linkage: tuple[Linked, ...] = ()
 
     @cached_property
     def platforms(self) -> tuple[Platform, ...]:
@@ -228,6 +251,10 @@ class Directory(_Frozen):
     def seat(self, number: str) -> Seat | None:
         """The seat with this number."""
         return self._seats.get(number)
+
+    def linked(self, number: str) -> Linked | None:
+        """Who has this short number in the linkage directory."""
+        return next((one for one in self.linkage if one.number == number), None)
 
     def trunk(self, name: str) -> Trunk | None:
         """The trunk with this name."""

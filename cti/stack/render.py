@@ -16,7 +16,7 @@ import jinja2
 from cti.core.routing import WHY_OF
 from cti.directory import Directory
 from cti.directory.fields import CANCEL_KEY, ROOM_KEYS
-from cti.routes import line_of, routes
+from cti.routes import line_of, linkage, routes
 from cti.settings import RecordingSettings
 
 DEDICATED_WEIGHT = 5
@@ -104,7 +104,8 @@ def _facts(directory: Directory, told: Told, instance_key: bytes) -> dict[str, A
         "lamps": [{"number": to, "queue": line_of(to, "dedicated", directory)} for to in directory.platforms
                   if (to, "*", False) in every and directory.seats_of(to, "dedicated")],
         "routes": [{"name": f"ROUTE_DANGER_{to}" if danger else f"ROUTE_{to}", "text": every[to, "*", danger]}
-                   for danger in (False, True) for to in directory.platforms if (to, "*", danger) in every],
+                   for danger in (False, True) for to in directory.platforms if (to, "*", danger) in every]
+        + [{"name": f"ROUTE_{to}", "text": text} for (to, _, _), text in linkage(directory).items()],
     }  # fmt: skip
 
 
@@ -122,6 +123,11 @@ def _keys(directory: Directory) -> tuple[list[dict[str, Any]], dict[str, str]]:
                 name = f"{_name(code)}x{to}"
                 keys[name] = {"code": code, "exten": exten, "to": to, "danger": danger}
                 names[hotline.platform].append(name)
+    for one in directory.linkage:
+        name = f"{_name(one.code)}xm{one.number}"
+        keys[name] = {"code": one.code, "exten": "member", "to": one.number, "danger": ""}
+        for platform in names.values():
+            platform.append(name)
     return [{"name": name, **key} for name, key in keys.items()], {p: "#".join(n) for p, n in names.items()}
 
 

@@ -17,9 +17,10 @@ STATUS: Mapping[str, int] = {
     "malformed-json": 400, "not-signed-in": 401, "wrong-role": 403, "unknown-call": 404, "unknown-transfer": 404,
     "not-found": 404, "method-not-allowed": 405, "not-your-call": 409, "transfer-running": 409, "not-ringing": 409,
     "no-route": 409, "bounce": 409, "three-takers": 409, "caller-gone": 409, "room-open": 409,
-    "no-room": 404, "no-recording": 404, "not-in-room": 409, "alone": 409, "decided": 409, "unknown-choice": 422,
+    "no-room": 404, "no-recording": 404, "not-in-room": 409, "alone": 409, "decided": 409, "room-full": 409,
+    "member-rings": 409, "no-voice": 409, "no-member": 404, "unknown-choice": 422,
     "too-large": 413, "not-json": 415, "invalid-field": 422, "idempotency-key-reused": 422,
-    "too-many-listeners": 429, "failed": 500, "switch-away": 503,
+    "too-many-listeners": 429, "failed": 500, "switch-away": 503, "ledger-away": 503,
 }  # fmt: skip
 """code → HTTP status. Codes are for programs and never change; texts are for people and may."""
 
@@ -36,6 +37,7 @@ WORDS: Mapping[str, tuple[str, str]] = {
     "not-json": ("须为 Content-Type: application/json", "Content-Type must be application/json"),
     "invalid-field": ("字段有误", "a field is wrong"),
     "too-many-listeners": ("同时收听过多", "too many live connections"),
+    "ledger-away": ("账本暂不可用", "the ledger does not answer"),
     "failed": ("内部错误，已记录", "an error of ours; it is logged"),
 }
 

@@ -32,10 +32,10 @@ from cti.share import folder
 from cti.stack.instance import Instance
 from cti.stack.root import RuntimeRoot
 from tests.real.conftest import SEATS
+from tests.real.room import CHANGE_MS, all_hear, hears, together
 from tests.real.sound import frames, long_parts
 from tests.real.story import CLI, data_of, ended, ringing_at_110, talking
 from tests.real.test_api import Client
-from tests.real.test_room import CHANGE_MS, all_hear, hears, together
 
 pytestmark = pytest.mark.real
 

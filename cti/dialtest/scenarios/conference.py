@@ -17,6 +17,7 @@ from collections.abc import Awaitable, Callable
 
 from cti.dialtest.phone import Phone
 from cti.dialtest.report import Run
+from cti.dialtest.scenarios import members
 from cti.dialtest.scenarios.onekey import whose
 from cti.dialtest.scenarios.room import (
     WAYS,
@@ -133,13 +134,14 @@ STORIES: dict[str, Story] = {
     "first-leaves": first_leaves, "guest-leaves": guest_leaves, "confer": confer,
     "leaves-while-conferring": leaves_while_conferring, "both-vanish": both_vanish, "last-words": last_words,
     "own-accepts": decides("*71"), "other-accepts": decides("*72"), "undecided": decides("*73"),
-    "guidance": decides("*74"),
+    "guidance": decides("*74"), **members.STORIES,
 }  # fmt: skip
 
 
 async def one(stage: Stage, number: int, rng: random.Random, phone: Phone) -> Run:
     """One caller, one story; stories and directions in turn, so that each comes as often."""
-    hotline, name = list(WAYS)[(number + number // len(STORIES)) % 2], sorted(STORIES)[number % len(STORIES)]
+    rounds, story = divmod(number, len(STORIES))
+    hotline, name = list(WAYS)[(rounds + story) % 2], sorted(STORIES)[story]
     run = Run(number, story=f"{hotline} {name}")
     cli = f"136{number % 1000:03d}{rng.randrange(10**5):05d}"
     set_seats(stage)
