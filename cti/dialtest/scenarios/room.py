@@ -175,8 +175,10 @@ class Room:
         """What everybody heard, from the first moment to the last, against the table."""
 
         def of(party: str, t1: float) -> Call:
-            return max((c for c in self.calls if c.phone.name == party and (c.t_answered or t1) < t1),
-                       key=lambda call: call.t_answered or 0.0)  # fmt: skip
+            """Its call then; what it heard in the packet (20 ms) in which it answered is that call's as well."""
+            calls = [call for call in self.calls if call.phone.name == party]
+            return max((call for call in calls if (call.t_answered or t1) < t1),
+                       key=lambda call: call.t_answered or 0.0, default=calls[-1])  # fmt: skip
 
         def hear(party: str, t0: float, t1: float) -> Hearing:
             call = of(party, t1)
