@@ -17,6 +17,7 @@ from pydantic import AfterValidator, BeforeValidator, Field
 from pydantic_core import PydanticCustomError
 
 from cti.directory import divisions
+from cti.pins import sound
 
 CANCEL_KEY = "*9"
 ROOM_KEYS: Mapping[str, tuple[str, str]] = {
@@ -174,6 +175,22 @@ def _not_bool(value: Any) -> Any:
     return value
 
 
+def _skill(value: str) -> str:
+    if not re.fullmatch(r"[a-z][a-z0-9-]{0,15}", value):
+        raise refuse(
+            "word", f"{value[:20]!r} 须为小写英文代码 / a code is a-z, then a-z 0-9 -, up to 16", "如 / e.g. water"
+        )
+    return value
+
+
+def _pin(value: str) -> str:
+    if not sound(value):
+        raise refuse(
+            "pin_hash", "须为 cti seats pin 生成的散列，不写明文 / must be a hash made by `cti seats pin`, never the PIN",
+            "运行 / run: cti seats pin")  # fmt: skip
+    return value
+
+
 SeatNumber = Annotated[str, Field(strict=True), _digits(3, 8)]
 HotlineNumber = Annotated[str, Field(strict=True), _digits(3, 12)]
 PhoneNumber = Annotated[str, Field(strict=True), _digits(3, 18)]
@@ -187,6 +204,9 @@ Network = Annotated[str, Field(strict=True), AfterValidator(_network)]
 Hours = Annotated[str, Field(strict=True), AfterValidator(_hours)]
 """``HH:MM-HH:MM`` local time, the end not included; past midnight when the end is earlier."""
 TrunkName = Annotated[str, Field(strict=True), AfterValidator(_trunk_name)]
+Code = Annotated[str, Field(strict=True), AfterValidator(_skill)]
+"""a skill, or a reason: it becomes part of Asterisk's words and a metric's label"""
+PinHash = Annotated[str, Field(strict=True), AfterValidator(_pin)]
 Secret = Annotated[str, Field(strict=True), AfterValidator(_secret)]
 Timeout = Annotated[int, Field(strict=True, ge=3, le=120)]
 """Seconds a phone may ring. Below 3 nobody can lift it; above 120 the caller is left to wait for nothing."""

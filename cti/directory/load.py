@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from cti.directory.model import ConferenceRules, Directory, Hotline, Nuisance, Route, Seat, Trunk
+from cti.directory.model import Agent, ConferenceRules, Directory, Hotline, Nuisance, Route, Seat, SeatRules, Trunk
 from cti.directory.rules import Site, find_faults
 from cti.problem import ConfigError, Problem, did_you_mean
 from cti.yamlfile import Document, load
@@ -24,12 +24,17 @@ class _File(BaseModel):
 
 
 class _Hotlines(_File):
-    hotlines: tuple[Hotline, ...] = Field(min_length=1, max_length=64)
+    hotlines: tuple[Hotline, ...] = Field(min_length=1, max_length=500)
     conference: ConferenceRules = ConferenceRules()
 
 
 class _Seats(_File):
     seats: tuple[Seat, ...] = Field(max_length=5000)
+    rules: SeatRules = SeatRules()
+
+
+class _Agents(_File):
+    agents: tuple[Agent, ...] = Field(max_length=20_000)
 
 
 class _Routes(_File):
@@ -47,11 +52,12 @@ class _Nuisance(_File):
 _FILES: Final[dict[str, type[_File]]] = {
     "hotlines": _Hotlines,
     "seats": _Seats,
+    "agents": _Agents,
     "routes": _Routes,
     "trunks": _Trunks,
     "nuisance": _Nuisance,
 }
-_OPTIONAL: Final = frozenset({"nuisance"})
+_OPTIONAL: Final = frozenset({"nuisance", "agents"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +69,7 @@ class Checked:
 
 
 def check_directory(folder: Path, today: dt.date) -> Checked:
-    """Read and check the five files of `folder`; `today` (local date) tells which nuisance entries expired.
+    """Read and check the files of `folder`; `today` (local date) tells which nuisance entries expired.
 
     Never raises for what the files hold. The rules between files are checked once each file is sound by
     itself, so that one slip does not bring a page of consequences.
@@ -83,6 +89,8 @@ def check_directory(folder: Path, today: dt.date) -> Checked:
         parts[name] = getattr(file, name, None)
         if isinstance(file, _Hotlines):
             parts["conference"] = file.conference
+        elif isinstance(file, _Seats):
+            parts["seat_rules"] = file.rules
     directory = None
     if not problems:
         directory = Directory.model_construct(**parts)
