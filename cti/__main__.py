@@ -9,6 +9,7 @@ from cti.cli.dialtest import dialtest
 from cti.cli.look import replay, status, trace
 from cti.cli.render import render_command
 from cti.cli.run import run, up
+from cti.cli.seats import seats
 from cti.cli.token import token
 
 
@@ -23,13 +24,14 @@ def main() -> None:
     cti run                       只起服务 / the service alone, against your Asterisk
     cti render DIR                你自己的 Asterisk 的配置 / the configuration for an Asterisk of yours
     cti status                    现在如何 / how things stand
+    cti seats                     席位状态 / the seats and their status
     cti token --seat 1001         接口令牌 / a token for the API
     cti trace REF                 一通电话的经过 / one call as a ladder
     cti dialtest onekey-12345-110 拨测 / real calls with test phones
     """
 
 
-for command in (check, run, up, render_command, status, trace, replay, dialtest, token):
+for command in (check, run, up, render_command, status, trace, replay, dialtest, token, seats):
     main.add_command(command)
 
 if __name__ == "__main__":

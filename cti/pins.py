@@ -1,7 +1,7 @@
 """PINs of agents, kept as salted scrypt hashes (RFC 7914): `hash_pin` makes one, `pin_is` checks.
 
-Knows: the form ``scrypt$n$r$p$salt$hash`` (base64). Must not know: who an agent is. A PIN is short, so the hash only makes
-a stolen file slow to try; what keeps guessers out is the lock-out (`cti.core.seat_desk.Lockout`).
+Knows: the form ``scrypt$n$r$p$salt$hash`` (base64). Must not know: who an agent is. A PIN is short, so the hash only
+makes a stolen file slow to try; what keeps guessers out is the lock-out (`cti.core.seat_desk.Lockout`).
 """
 
 from __future__ import annotations

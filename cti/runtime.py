@@ -68,7 +68,8 @@ class Runtime:
     """
 
     def __init__(self, ledger: Ledger, switch: Switch, meter: Meter, now_us: Callable[[], int],
-                 heard_until: Callable[[], int | None], seats: Mapping[str, SeatNow] | None = None) -> None:  # fmt: skip
+                 heard_until: Callable[[], int | None],
+                 seats: Mapping[str, SeatNow] | None = None) -> None:  # fmt: skip
         self._ledger, self._switch, self._meter = ledger, switch, meter
         self._now, self._heard_until = now_us, heard_until
         self._inbox: asyncio.Queue[Heard | Asked] = asyncio.Queue()

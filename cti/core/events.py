@@ -337,7 +337,7 @@ class RoomOver(Event):
     transfer: str
 
 
-# -- a seat, whatever call it is in or not (``ref`` is empty). ``by``: who did it: a seat's number, supervisor, phone, asterisk --
+# -- a seat, in a call or not (``ref`` is empty). ``by``: a seat's number, supervisor, phone, asterisk, clock ----------
 @dataclass(frozen=True, slots=True)
 class SeatEvent(Event):
     """Base of all: the seat's number."""
@@ -386,7 +386,7 @@ class SeatMadeReady(SeatEvent):
 
 @dataclass(frozen=True, slots=True)
 class WrapUpBegan(SeatEvent):
-    """A call's leg at the seat ended; its dialplan timer runs ``seconds``. ``turn`` tells this wrap-up from the next."""
+    """A call's leg at the seat ended; the dialplan's timer runs ``seconds``. ``turn`` tells it from the next one."""
 
     seconds: int
     turn: str = ""

@@ -1,8 +1,9 @@
 """The seat's status as a table: `step(site, event) → (site, commands)`; drawn in docs/seat-machine.md.
 
 Theory: the dialplan acts first (a key pauses the seat in app_queue, a timer ends its wrap-up), with or without us, and
-says so; a request over HTTP is decided in `seat_desk` and comes here as the same event. Every change ends in `SyncSeat`,
-which makes Asterisk agree with this table's latest word, so that two changes in one instant cannot leave the two apart.
+says so; a request over HTTP is decided in `seat_desk` and comes here as the same event. Every change ends in
+`SyncSeat`, which makes Asterisk agree with this table's latest word, so that two changes in one instant cannot leave
+the two apart.
 
 Knows: which status may follow which. Must not know: Asterisk, calls, who may ask. Total: every (status, event) pair is
 moved, noted or ignored for a stated reason. A fact older than the last change moves nothing: rows read after an absence
@@ -126,6 +127,25 @@ def tick(site: Site, now: int) -> tuple[Site, list[Command]]:
 def next_deadline(site: Site) -> int | None:
     """When `tick` has something to do (µs)."""
     return min((s.until + LATE_US for s in site.seats.values() if s.status is WRAPUP), default=None)
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """What app_queue and AstDB must say of a seat."""
+
+    paused: bool
+    reason: str
+    """shown beside the pause"""
+    mark: str
+    """AstDB's word, as [seat-mark] writes it: ``<status>~<reason>``"""
+
+
+def member(seat: SeatNow) -> Member:
+    """A seat's place in its waiting lines: only a ready one is rung."""
+    if seat.status is READY:
+        return Member(False, "", "ready~")
+    shown = seat.reason if seat.status is PAUSED else str(seat.status)
+    return Member(True, shown, f"{seat.status}~{seat.reason}")
 
 
 def stands(seat: SeatNow, at: int) -> e.SeatStands:

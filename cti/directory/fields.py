@@ -113,9 +113,7 @@ def _key_code(value: str) -> str:
         )
     # 10 is Asterisk's FEATURE_MAX_LEN less its terminator (include/asterisk/features_config.h)
     if not re.fullmatch(r"[*#][0-9*#]{1,9}", value):
-        raise refuse(
-            "key_shape", f"按键代码 {value[:12]} 须为 2–10 个按键 0-9 * # / a key code is 2–10 of 0-9 * #"
-        )
+        raise refuse("key_shape", f"按键代码 {value[:12]} 须为 2–10 个按键 0-9 * # / a key code is 2–10 of 0-9 * #")
     return value
 
 
@@ -163,9 +161,7 @@ def _hours(value: str) -> str:
 
 def _secret(value: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9._~+/=-]{12,64}", value):
-        raise refuse(
-            "secret", "口令须为 12–64 个字母、数字或 ._~+/=- / a secret is 12–64 of A-Z a-z 0-9 ._~+/=-"
-        )
+        raise refuse("secret", "口令须为 12–64 个字母、数字或 ._~+/=- / a secret is 12–64 of A-Z a-z 0-9 ._~+/=-")
     return value
 
 
@@ -186,7 +182,8 @@ def _skill(value: str) -> str:
 def _pin(value: str) -> str:
     if not sound(value):
         raise refuse(
-            "pin_hash", "须为 cti seats pin 生成的散列，不写明文 / must be a hash made by `cti seats pin`, never the PIN",
+            "pin_hash",
+            "须为 cti seats pin 生成的散列，不写明文 / must be a hash made by `cti seats pin`, never the PIN",
             "运行 / run: cti seats pin")  # fmt: skip
     return value
 

@@ -149,7 +149,8 @@ class Reason(_Frozen):
 
 REASONS = (
     Reason(code="rest", zh="小休", en="break", key="1"), Reason(code="meal", zh="用餐", en="meal", key="2"),
-    Reason(code="meeting", zh="会议", en="meeting", key="3"), Reason(code="paperwork", zh="填单", en="paperwork", key="4"),
+    Reason(code="meeting", zh="会议", en="meeting", key="3"),
+    Reason(code="paperwork", zh="填单", en="paperwork", key="4"),
 )  # fmt: skip
 
 

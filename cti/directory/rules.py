@@ -203,8 +203,7 @@ def hotlines_are_served(site: Site) -> Faults:
             if other != platform and not directory.route(other, hotline.division):
                 yield site.warning(
                     ("hotlines", i, "number"),
-                    f"热线 {hotline.number} 没有通向 {other} 的路由 / "
-                    f"hotline {hotline.number} has no route to {other}",
+                    f"热线 {hotline.number} 没有通向 {other} 的路由 / hotline {hotline.number} has no route to {other}",
                     f'在 routes.yaml 加 to: "{other}" / add one to routes.yaml',
                 )
 
@@ -252,16 +251,16 @@ def nuisance_is_current(site: Site) -> Faults:
 
 
 def seats_serve_rightly(site: Site) -> Faults:
-    """A dedicated seat (专席) takes only calls handed over: it is in no general line and spills for nobody. A named line
-    is one of the seat's own platform."""
+    """A dedicated seat (专席) takes only calls handed over: it is in no general line and spills for nobody. A named
+    line is one of the seat's own platform."""
     own = {h.number: h.platform for h in site.directory.hotlines}
     for i, seat in enumerate(site.directory.seats):
         for part in ("lines", "spill"):
             if seat.kind == "dedicated" and getattr(seat, part) is not None:
                 yield site.error(
                     ("seats", i, part),
-                    f"专席 {seat.number} 只接对方平台转来的电话，不得进普通队列 / dedicated seat {seat.number} takes only "
-                    "calls handed over: it may be in no general line",
+                    f"专席 {seat.number} 只接对方平台转来的电话，不得进普通队列 / "
+                    f"dedicated seat {seat.number} takes only calls handed over: it may be in no general line",
                     f"删去 {part}，或改 kind: general / remove {part}, or make it kind: general",
                 )
         for j, line in enumerate(seat.lines or ()):
@@ -281,7 +280,8 @@ def agents_are_told_apart(site: Site) -> Faults:
         if seat.login and not agents:
             yield site.error(
                 ("seats", i, "login"),
-                f"座席 {seat.number} 须登录，但没有话务员 / seat {seat.number} must be logged in, but there is no agent",
+                f"座席 {seat.number} 须登录，但没有话务员 / "
+                f"seat {seat.number} must be logged in, but there is no agent",
                 "写 agents.yaml，或删去 login / write agents.yaml, or remove login",
             )
     seen = {"code": set[str](), "key": set[str]()}

@@ -34,6 +34,10 @@ SAID: Mapping[str, tuple[str, str]] = {
 }
 
 
+SEAT_FACTS = frozenset({"SeatStatus", "RingMissed", "SeatLoginRefused", "DedicatedRefused"})
+"""told to the seat itself (`seat`) and to supervisors; a seat the switch took out after rings in vain is an `alert`"""
+
+
 class Live:
     """Hands each fact to the seats it concerns. ``site`` gives the calls as they are now."""
 
@@ -68,6 +72,11 @@ class Live:
                     entry[1].put_nowait(event)
 
     def _events(self, fact: Fact) -> Iterator[tuple[str, Event]]:
+        if fact.kind in SEAT_FACTS:
+            seat = str(fact.data.get("seat", ""))
+            missed = fact.kind == "SeatStatus" and fact.data.get("reason") == "missed"
+            yield seat, ("alert" if missed else "seat", {**fact.data, "step": fact.kind, "at": fact.at})
+            return
         call = self._site().calls.get(fact.ref)
         named = str(fact.data.get("transfer", ""))
         transfer = next((t for t in call.transfers if t.id == named), None) if call else None
