@@ -2,6 +2,7 @@
 
     python -m cti.core.diagram > docs/transfer-machine.md
     python -m cti.core.diagram conference > docs/conference-machine.md
+    python -m cti.core.diagram seat > docs/seat-machine.md
 
 Knows: the tables. Nothing is drawn by hand, so no picture can differ from what runs; a test holds the files to it.
 """
@@ -14,8 +15,9 @@ from collections.abc import Mapping
 from conference import room
 from conference import rules as cells
 from cti.core import events as e
+from cti.core import seats
 from cti.core import transfer as machine
-from cti.core.model import RoomState, TransferState
+from cti.core.model import RoomState, SeatStatus, TransferState
 
 HEAD = """# The {name} machine
 
@@ -73,6 +75,35 @@ def conference() -> str:
     return head + "\n".join(lines) + _table([str(s) for s in RoomState], table) + FOOT + more
 
 
+def seat() -> str:
+    """A seat's status, the same way."""
+    moves: Moves = {("[*]", "ready"): ["open seat"], ("[*]", "out"): ["a seat with log-in"]}
+    table: dict[type[e.Event], list[str]] = {}
+    for kind, row in seats.RULES.items():
+        table[kind] = []
+        for status in SeatStatus:
+            match row[status]:
+                case seats.To(after) | seats.IfOpen(after) as rule:
+                    only = " (open seat)" if isinstance(rule, seats.IfOpen) else ""
+                    if after is not status:
+                        moves.setdefault((_dash(status), _dash(after)), []).append(kind.__name__ + only)
+                    table[kind].append(f"→ {after}{only}")
+                case seats.Note():
+                    table[kind].append("∘")
+                case seats.Restore():
+                    table[kind].append("as told")
+                case seats.Ignore():
+                    table[kind].append("·")
+    lines = [*_arrows(moves), f"    wrap_up --> ready: deadline ({seats.LATE_US // 1_000_000} s after its end)"]
+    head = HEAD.format(name="seat's", source="cti/core/seats.py", argument=" seat")
+    foot = "\n· ignored, for the reason the table states; ∘ counted and recorded, nothing moves\n"
+    return head + "\n".join(lines) + _table([str(s) for s in SeatStatus], table) + foot
+
+
+def _dash(status: SeatStatus) -> str:
+    return str(status).replace("-", "_")
+
+
 def _arrows(moves: Moves) -> list[str]:
     return [f"    {source} --> {target}: {', '.join(names)}" for (source, target), names in moves.items()]
 
@@ -106,4 +137,5 @@ def _cell(rule: machine.Rule | cells.Rule) -> str:
 
 
 if __name__ == "__main__":
-    print(conference() if sys.argv[1:] == ["conference"] else diagram(), end="")
+    drawn = {"conference": conference, "seat": seat}.get(sys.argv[1] if sys.argv[1:] else "", diagram)
+    print(drawn(), end="")

@@ -1,4 +1,4 @@
-"""A seat's status on the real stack: by phone, by API, after a call, after rings in vain, through kills of either part."""
+"""A seat's status on the real stack: by phone, by API, after a call, after rings in vain, through kills."""
 
 from __future__ import annotations
 

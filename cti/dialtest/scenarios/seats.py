@@ -1,8 +1,8 @@
 """`seats`: a seat's status by phone and what it does to calls: log-in, pause, wrap-up, rings in vain, dedicated seats
 (专席), the service killed and Asterisk restarted in between. Stories in turn, each on its own.
 
-Knows: the site it needs (`prepare`), the stories. Must not know: how a status is kept. What app_queue itself says of its
-members (`queue show`) is held against what the service says (`/status`); who rings is what the phones saw.
+Knows: the site it needs (`prepare`), the stories. Must not know: how a status is kept. What app_queue itself says of
+its members (`queue show`) is held against what the service says (`/status`); who rings is what the phones saw.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ Story = Callable[[Stage], Awaitable[None]]
 
 
 def prepare(config: Path, to: Path) -> Path:
-    """The site of these stories: `config` with an agent, a seat that must be logged in, a spill seat, and short times."""
+    """The site of these stories: `config` with an agent, a seat that must be logged in, a spill seat, short times."""
     shutil.copytree(config, to)
 
     def edit(name: str, change: Callable[[Any], None]) -> None:
@@ -268,8 +268,8 @@ async def missed(on: Stage) -> None:
 
 
 async def dedicated(on: Stage) -> None:
-    """Dialled by a colleague, from outside, or by its own platform for a caller of its own: never rung. Handed over by the
-    other platform: rung first; busy: the spill seat."""
+    """Dialled by a colleague, from outside, or by its own platform for a caller of its own: never rung. Handed over by
+    the other platform: rung first; busy: the spill seat."""
     since = len(await on.facts())
     await ready_only(on, "1001")
     for who, number, told in ((on.seats["1001"], "8001", "1001"), (on.callers[0], "8001", "trunk")):
