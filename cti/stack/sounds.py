@@ -52,7 +52,6 @@ SPOKEN: dict[str, str] = {
     "why-not-in-room": "您不在此通话中。",
     "why-caller-gone": "来电人已挂机。",
     "why-dedicated-only": "专席只接对方平台转来的电话。",
-    "why-dedicated-loop": "该专席已接过此来电，不能再转。",
     "seat-agent": "请输入工号，按井号结束。",
     "seat-pin": "请输入口令，按井号结束。",
     "seat-login": "已登录，已就绪。",

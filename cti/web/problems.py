@@ -19,7 +19,7 @@ STATUS: Mapping[str, int] = {
     "not-found": 404, "method-not-allowed": 405, "not-your-call": 409, "transfer-running": 409, "not-ringing": 409,
     "no-route": 409, "bounce": 409, "three-takers": 409, "caller-gone": 409, "room-open": 409,
     "no-room": 404, "not-in-room": 409, "alone": 409, "decided": 409, "unknown-choice": 422,
-    "dedicated-only": 409, "dedicated-loop": 409, "unknown-seat": 404, "not-your-seat": 403, "wrong-pin": 403,
+    "dedicated-only": 409, "unknown-seat": 404, "not-your-seat": 403, "wrong-pin": 403,
     "login-locked": 429, "seat-taken": 409, "agent-elsewhere": 409, "not-logged-in": 409, "seat-lent": 409,
     "not-ready": 409, "unknown-reason": 422,
     "too-large": 413, "not-json": 415, "invalid-field": 422, "idempotency-key-reused": 422,
