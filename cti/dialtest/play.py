@@ -65,7 +65,7 @@ SCENARIOS: dict[str, Scenario] = {
         "三方通话：加入、私下商议、决定、离开，两个方向 / three-party call: join, confer, decide, leave",
         conference.SEATS, conference.one, 1),
     "seats": Scenario(
-        "登录、置忙、话后整理、漏接、专席、杀服务与 Asterisk，依次各一 / a seat's status and what it does, story by story",
+        "登录、置忙、话后整理、漏接、专席、杀服务与 Asterisk，依次 / a seat's status, story by story",
         seats.SEATS, seats.one, 1, seats.prepare),
     "queue": Scenario(
         "拨 12345，听音乐排队，座席接听 / a caller of 12345 waits in music and is answered", queue.SEATS, queue.one),
