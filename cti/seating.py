@@ -7,7 +7,7 @@ actions (`cti.ami.members`), which status may follow which (`cti.core.seats`).
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 import structlog
@@ -29,6 +29,8 @@ STANDS_US = 6 * 3600 * 1_000_000
 """between two snapshots: the state is rebuilt from the ledger's last day, so each must be well inside it"""
 LOOK_S = 60.0
 """between two looks whether the waiting lines still agree"""
+SOON_S = 0.2
+"""the same while a look is owed: Asterisk answers AMI before app_queue is there"""
 
 
 def initial(directory: Directory) -> dict[str, SeatNow]:
@@ -51,6 +53,7 @@ class Seating:
         self.dedicated = tuple(s.number for s in directory.seats if s.kind == "dedicated")
         self._skills = {h.number: frozenset(h.skills) for h in directory.hotlines}
         self._told: dict[str, int] = {}
+        self._owed = False
         self.runtime: Runtime
         self.members: Members
 
@@ -92,8 +95,10 @@ class Seating:
 
     async def agree(self, at: int) -> None:
         """Put the waiting lines right once all that was heard is on record. Raises AmiError."""
+        self._owed = True
         await self.runtime.ask(lambda _: None)
         found = await self.members.resync()
+        self._owed = found.seats == 0 and self.known
         for seat, line in found.strangers:
             told = e.DedicatedRefused("", at, seat, "general-queue", line)
             self.runtime.hear(told, "service", f"stranger/{seat}/{line}/{at}")
@@ -101,20 +106,28 @@ class Seating:
             log.info("seats_resynchronised", seats=found.seats, changed=len(found.changed))
             self._metrics.seats_resynced.inc(len(found.changed))
 
-    async def keep(self, linked: Any, now_us: Any) -> None:
-        """Until cancelled: look again now and then, and tell where each seat stands."""
+    async def keep(self, linked: Callable[[], bool], now_us: Callable[[], int]) -> None:
+        """Until cancelled: look again now and then, or soon where a look is owed; tell where each seat stands."""
+        clock = asyncio.get_running_loop().time
+        due = clock() + LOOK_S
         while True:
-            await asyncio.sleep(LOOK_S)
-            now = now_us()
-            for number, seat in self.runtime.site.seats.items():
-                if seat.since and now - self._told.get(number, 0) >= STANDS_US and self.known:
-                    self._told[number] = now
-                    self.runtime.hear(seats.stands(seat, now), "service", f"stands/{number}/{now // STANDS_US}")
+            await asyncio.sleep(SOON_S)
+            if clock() < due and not self._owed:
+                continue
+            if clock() >= due:
+                due = clock() + LOOK_S
+                self._tell_all(now_us())
             if linked():
                 try:
-                    await self.agree(now)
+                    await self.agree(now_us())
                 except AmiError as why:
                     log.info("seats_not_looked_at", why=str(why))
+
+    def _tell_all(self, now: int) -> None:
+        for number, seat in self.runtime.site.seats.items():
+            if seat.since and now - self._told.get(number, 0) >= STANDS_US and self.known:
+                self._told[number] = now
+                self.runtime.hear(seats.stands(seat, now), "service", f"stands/{number}/{now // STANDS_US}")
 
     def rows(self, devices: Mapping[str, str], talking: Collection[str]) -> list[dict[str, Any]]:
         """Each seat: what it declared, and beside it what is observed."""

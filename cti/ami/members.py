@@ -42,7 +42,7 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Resynced:
-    """What a resynchronisation found. ``strangers``: (seat, line) of dedicated seats in general lines, taken out."""
+    """What a resynchronisation found; no ``seats``: app_queue has no members (yet). ``strangers``: (seat, line) of dedicated seats in general lines, taken out."""
 
     seats: int = 0
     changed: tuple[str, ...] = ()
@@ -71,6 +71,8 @@ class Members:
         if every is None:
             return Resynced()
         places = await self.places()
+        if not places:
+            return Resynced()
         marks = await self._tree("seat")
         nots = await self._tree("seat-not")
         strangers = tuple((p.seat, p.line) for p in places if p.seat in self._dedicated and p.line in self._general)
