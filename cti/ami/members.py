@@ -42,7 +42,8 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Resynced:
-    """What a resynchronisation found; no ``seats``: app_queue has no members (yet). ``strangers``: (seat, line) of dedicated seats in general lines, taken out."""
+    """What a resynchronisation found; no ``seats``: app_queue has no members (yet). ``strangers``: (seat, line) of
+    dedicated seats in general lines, taken out."""
 
     seats: int = 0
     changed: tuple[str, ...] = ()
