@@ -73,8 +73,8 @@ class Memory:
         self.keys: OrderedDict[str, None] = OrderedDict()
         self.ended: Recent[EndedCall] = Recent(KEEP_DAY)
         self.transfers: Recent[Way] = Recent(KEEP_DAY)
-        self.handled: Recent[tuple[str, str]] = Recent(KEEP_DAY)
-        """(platform, seat) of each answered transfer: whether dedicated seats take what is handed over"""
+        self.handled: Recent[tuple[str, str, str]] = Recent(KEEP_DAY)
+        """(seat, to, target's seat) of each answered transfer: whether dedicated seats take what is handed over"""
         self.anomalies: Recent[str] = Recent(KEEP_DAY)
         self.corrupt = 0
         self._adopted = 0
@@ -112,7 +112,7 @@ class Memory:
                 way = (str(data["first_platform"]), str(data["to"]), str(data["outcome"]))
                 self.transfers.add(fact.key, fact.at, way)
                 if way[2] == "answered":
-                    self.handled.add(fact.key, fact.at, (way[1], str(data.get("target", ""))))
+                    self.handled.add(fact.key, fact.at, (str(data.get("seat")), way[1], str(data.get("target"))))
             elif fact.kind == "Anomaly":
                 self.anomalies.add(fact.key, fact.at, str(data.get("code", "")))
         except (KeyError, ValueError) as why:

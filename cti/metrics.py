@@ -71,7 +71,7 @@ class Metrics:
             "cti_dedicated_refused_total", "calls kept from dedicated seats (direct, general-queue)",
             ("code",), registry=r)  # fmt: skip
         self.handled = Counter(
-            "cti_handed_over_total", "answered transfers by who took them (dedicated, general, outside)",
+            "cti_handed_over_total", "transfers the other platform answered, by who took them (dedicated, general, outside)",
             ("to", "by"), registry=r)  # fmt: skip
         self.kinds: Mapping[str, tuple[str, str]] = {}
         """seat → platform, kind; the directory's"""
@@ -90,7 +90,7 @@ class Metrics:
             self.transfers.labels(*way, str(data["outcome"]), str(data["why"])).inc()
             if int(str(data["answer_ms"])) >= 0:
                 self.transfer_answer.labels(*way).observe(int(str(data["answer_ms"])) / 1000)
-            if data["outcome"] == "answered":
+            if data["outcome"] == "answered" and self.kinds.get(str(data.get("seat", "")), ("", ""))[0] != way[1]:
                 self.handled.labels(way[1], self.kinds.get(str(data.get("target", "")), ("", "outside"))[1]).inc()
         elif fact.kind == "SeatStatus":
             platform, _ = self.kinds.get(str(data["seat"]), ("", ""))

@@ -148,11 +148,15 @@ class Seating:
         made = []
         taken = self.runtime.memory.handled.since(since)
         for platform in self.directory.platforms:
-            kinds = [self._kind(seat) for to, seat in taken if to == platform]
+            kinds = [self._kind(by) for seat, to, by in taken if to == platform and not self._of(seat, platform)]
             share = f"{100 * kinds.count('dedicated') / len(kinds):.1f} %" if kinds else "—"
             made.append({"platform": platform, "answered": len(kinds), "share": share,
                          **{k: kinds.count(k) for k in ("dedicated", "general", "outside")}})  # fmt: skip
         return made
+
+    def _of(self, number: str, platform: str) -> bool:
+        seat = self.directory.seat(number)
+        return seat is not None and seat.platform == platform
 
     def _kind(self, number: str) -> str:
         seat = self.directory.seat(number)
