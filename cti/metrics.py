@@ -71,7 +71,8 @@ class Metrics:
             "cti_dedicated_refused_total", "calls kept from dedicated seats (direct, general-queue)",
             ("code",), registry=r)  # fmt: skip
         self.handled = Counter(
-            "cti_handed_over_total", "transfers the other platform answered, by who took them (dedicated, general, outside)",
+            "cti_handed_over_total",
+            "answered transfers from the other platform, by who took them: dedicated, general, outside",
             ("to", "by"), registry=r)  # fmt: skip
         self.kinds: Mapping[str, tuple[str, str]] = {}
         """seat → platform, kind; the directory's"""

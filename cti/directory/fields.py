@@ -105,6 +105,9 @@ def _key_code(value: str) -> str:
     if value.startswith(_FIXED):
         text = f"{value[:2]} 开头的按键用于三方通话 / keys that begin {value[:2]} are those of the three-party call"
         raise refuse("key", text, "换一个开头 / begin it otherwise")
+    if re.fullmatch(r"\*1[1-5]|\*13[1-9]", value):
+        text = f"{value} 是座席状态的代码 / {value} is a code of the seat's status"
+        raise refuse("key", text, "换一个，如 *110 / choose another, e.g. *110")
     if not value.startswith(("*", "#")):
         raise refuse(
             "key_start",
