@@ -27,6 +27,7 @@ import aiohttp
 import yaml
 
 from bench.rig import RUNTIME, NoRuntime, ratio, spread
+from cti.ami.actions import AmiError
 from cti.ami.client import AmiClient, AmiConfig
 from cti.ami.members import Members
 from cti.directory import Directory, load_directory
@@ -72,7 +73,7 @@ async def site(seats: int, lines: int) -> AsyncIterator[tuple[Instance, Director
     root = open_root(RUNTIME.resolve())
     if root is None:
         raise NoRuntime(f"{RUNTIME.name}: run `make setup` first")
-    configure_logging("warning", sys.stderr, json=False)
+    configure_logging("error", sys.stderr, json=False)
     with tempfile.TemporaryDirectory(prefix="bench-") as made:
         config = Path(made) / "config"
         write_site(config, seats, lines)
@@ -90,7 +91,8 @@ async def second_link(instance: Instance) -> AsyncIterator[AmiClient]:
     async def on_up() -> None:
         up.set()
 
-    ami = AmiClient(AmiConfig("127.0.0.1", place.ami_port, place.ami_username, place.ami_secret, action_timeout=20),
+    ami = AmiClient(AmiConfig("127.0.0.1", place.ami_port, place.ami_username, place.ami_secret, action_timeout=20,
+                              backoff_first=0.05, backoff_max=0.05),
                     wanted=frozenset(), on_event=lambda _: None, on_up=on_up)  # fmt: skip
     running = asyncio.create_task(ami.run())
     try:
@@ -167,18 +169,19 @@ async def measure_ways(instance: Instance, directory: Directory, n: int) -> dict
     return {"pause_in_all_lines": one, "add_to_each_line": many, "ratio": ratio(many["median"], one["median"])}
 
 
-async def until_right(instance: Instance, since: float) -> dict[str, float]:
-    """From ``since`` (a process was started) till every member is what the service says, ms."""
+async def until_right(instance: Instance, since: float, expected: int) -> dict[str, float]:
+    """From ``since`` (a process was started) till all ``expected`` members are what the service says, ms."""
     api = f"http://127.0.0.1:{instance.ports.http}/status"
     async with second_link(instance) as ami, aiohttp.ClientSession() as http:
         linked = (time.perf_counter() - since) * 1000
         members = Members(ami, lambda: None, lambda _: (), (), ())
         while True:
             asked = time.perf_counter()
-            with contextlib.suppress(aiohttp.ClientError):
+            with contextlib.suppress(aiohttp.ClientError, AmiError):  # a part is not there yet
                 async with http.get(api) as answer:
                     said = {s["number"]: s["status"] == "ready" for s in (await answer.json())["seats"]}
-                if all(place.paused != said[place.seat] for place in await members.places()):
+                places = await members.places()
+                if len(places) == expected and all(place.paused != said[place.seat] for place in places):
                     return {"started_to_linked": round(linked, 1),
                             "linked_to_right": round(max(0.0, (asked - since) * 1000 - linked), 1),
                             "started_to_right": round((asked - since) * 1000, 1)}  # fmt: skip
@@ -187,8 +190,9 @@ async def until_right(instance: Instance, since: float) -> dict[str, float]:
             await asyncio.sleep(0.02)
 
 
-async def measure_resync(instance: Instance) -> dict[str, Any]:
-    """Each part killed and started; Asterisk also with its AstDB gone, so that only the ledger knows the seats."""
+async def measure_resync(instance: Instance, expected: int) -> dict[str, Any]:
+    """Each part killed and started. Asterisk also with its AstDB gone, so that only the ledger knows the seats; while the
+    service is dead every seat is paused by a hand that tells nobody."""
     found = {}
     service, asterisk = instance.children["cti"], instance.children["asterisk"]
     for name, child, forget in (("asterisk", asterisk, False), ("asterisk_without_astdb", asterisk, True),
@@ -196,14 +200,23 @@ async def measure_resync(instance: Instance) -> dict[str, Any]:
         await asyncio.sleep(2)  # AstDB is written within a second
         child.kill(signal.SIGKILL)
         await child.wait()
+        if child is service:
+            await scramble(instance)
         if forget:
             for path in (instance.place.state / "db").glob("*"):
                 path.unlink()
         since = time.perf_counter()
         starting = asyncio.create_task(child.restart())
-        found[name] = await until_right(instance, since)
+        found[name] = await until_right(instance, since, expected)
         await starting
     return found
+
+
+async def scramble(instance: Instance) -> None:
+    async with second_link(instance) as ami:
+        for seat in instance.directory.seats:
+            paused = {"Interface": f"PJSIP/{seat.number}", "Paused": "true", "Reason": "scrambled"}
+            await ami.action("QueuePause", paused)
 
 
 async def run(n: int, seats: int, lines: int) -> dict[str, Any]:
@@ -212,7 +225,7 @@ async def run(n: int, seats: int, lines: int) -> dict[str, Any]:
         members = sum(map(len, made.values())) + len([s for s in directory.seats if s.kind == "dedicated"])
         ways = await measure_ways(instance, directory, min(50, n))
         status = await measure_status(instance, directory, n)
-        resync = await measure_resync(instance)
+        resync = await measure_resync(instance, members)
     worst = max(r["linked_to_right"] for r in resync.values())
     return {
         "site": {"seats": len(directory.seats), "lines": len(directory.hotlines) + 2, "members": members},

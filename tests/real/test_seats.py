@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import datetime as dt
+import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -123,7 +124,7 @@ async def test_a_supervisor_is_told_of_a_seat_that_rings_in_vain(on: Stage) -> N
 
 async def test_a_seat_that_rings_in_vain_is_taken_out_with_the_service_dead(on: Stage) -> None:
     service = on.instance.children["cti"]
-    service.kill(9)
+    service.kill(signal.SIGKILL)
     await service.wait()
     await seats.ready_only(on, "1001")
     cli = "13912360001"
