@@ -191,8 +191,8 @@ async def until_right(instance: Instance, since: float, expected: int) -> dict[s
 
 
 async def measure_resync(instance: Instance, expected: int) -> dict[str, Any]:
-    """Each part killed and started. Asterisk also with its AstDB gone, so that only the ledger knows the seats; while the
-    service is dead every seat is paused by a hand that tells nobody."""
+    """Each part killed and started. Asterisk also with its AstDB gone, so that only the ledger knows the seats; while
+    the service is dead every seat is paused by a hand that tells nobody."""
     found = {}
     service, asterisk = instance.children["cti"], instance.children["asterisk"]
     for name, child, forget in (("asterisk", asterisk, False), ("asterisk_without_astdb", asterisk, True),
