@@ -20,6 +20,7 @@ BENCHES: dict[str, list[str]] = {
     "ledger": ["-m", "bench.ledger", "--json"],
     "fastagi": ["-m", "bench.fastagi", "--json"],
     "transfer": ["-m", "bench.transfer", "--json"],
+    "seats": ["-m", "bench.seats", "--json"],
     "load": ["-m", "bench.load", "--json"],
     "recording": ["-m", "bench.recording", "--json"],
     "province_day": ["-m", "bench.province_day", "--json"],

@@ -26,6 +26,7 @@ def main() -> None:
     cti run                       只起服务 / the service alone, against your Asterisk
     cti render DIR                你自己的 Asterisk 的配置 / the configuration for an Asterisk of yours
     cti status                    现在如何 / how things stand
+    cti seats                     席位状态 / the seats and their status
     cti token --seat 1001         接口令牌 / a token for the API
     cti recordings list           录音 / recordings: list, verify, purge
     cti trace REF                 一通电话的经过 / one call as a ladder

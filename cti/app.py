@@ -14,12 +14,14 @@ import gc
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Any
 
 import structlog
 from panoramisk.message import Message
 
-from cti.ami.actions import AmiError
+from cti.ami.actions import AmiError, AmiRefused, AmiTimeout
 from cti.ami.client import AmiClient, AmiConfig
+from cti.ami.members import Members
 from cti.ami.switch import AmiSwitch
 from cti.ami.translate import WANTED, BadStep, step_of_message
 from cti.catchup import CatchUp, lag_of
@@ -39,14 +41,17 @@ from cti.recordings.folder import Folder
 from cti.recordings.keeper import Keeper
 from cti.routes import routes, routes_for
 from cti.runtime import Runtime
+from cti.seating import Seating, initial
 from cti.settings import Settings
 from cti.web.auth import Tokens
 from cti.web.conferences import ConferencesApi
 from cti.web.disputes import DisputesApi
 from cti.web.recordings import RecordingsApi
+from cti.web.seats import SeatsApi
 from cti.web.server import Api, WebServer
 from cti.web.transfers import TransfersApi
 from ivr.entry import make_entry
+from ivr.login import make_login
 from ivr.server import AgiLimits, FastAgiServer
 
 log = structlog.get_logger(__name__)
@@ -99,10 +104,15 @@ class Service:
                       connect_timeout=settings.timers.connect, backoff_max=settings.timers.reconnect_max),
             wanted=WANTED, on_event=self._on_message, on_up=self._on_up, on_down=self._on_down,
             meter=ami_meter)  # fmt: skip
+        self.seating = seating = Seating(directory, self.metrics)
+        seating.members = Members(self.ami, seating.wanted, seating.barred, seating.general, seating.dedicated)
         self.switch = AmiSwitch(
             self.ami, lambda division: routes_for(directory, division, hour(), self.unreachable),
-            ami_meter, now_us)  # fmt: skip
-        self.runtime = Runtime(self.ledger, self.switch, self.metrics, now_us, lambda: self.intake.heard_until)
+            ami_meter, now_us, seating.members)  # fmt: skip
+        self.runtime = Runtime(self.ledger, self.switch, self.metrics, now_us, lambda: self.intake.heard_until,
+                               initial(directory))  # fmt: skip
+        seating.runtime = self.runtime
+        self.metrics.kinds = {s.number: (s.platform, s.kind) for s in directory.seats}
         self.catchup = CatchUp(
             settings.cel.path, self._tell_row, self._bad_row,
             lambda: self.ledger.read_checkpoint("cel"), lambda text: self.ledger.checkpoint("cel", text),
@@ -120,7 +130,8 @@ class Service:
         book = entry_book(directory)
         self.agi = FastAgiServer(
             settings.agi.host, settings.agi.port,
-            {"entry": make_entry(lambda: book, lambda: dt.datetime.now(SHANGHAI).date())},
+            {"entry": make_entry(lambda: book, lambda: dt.datetime.now(SHANGHAI).date()),
+             "login": make_login(lambda seat, agent, pin: seating.log_in(seat, agent, pin, "phone", now_us()))},
             limits=AgiLimits(sessions=settings.agi.max_sessions), meter=AgiMeter(self.metrics))  # fmt: skip
         self.web = WebServer(settings.http.host, settings.http.port, self.metrics.registry, self.links, self.status,
                              self._apis())
@@ -133,7 +144,7 @@ class Service:
         self.settings.paths.state.mkdir(parents=True, exist_ok=True)
         async with asyncio.TaskGroup() as group:
             group.create_task(self.ledger.run())
-            adopted = await self._adopt()
+            self.seating.known = adopted = await self._adopt()
             if not adopted:
                 self.intake.since = await self._first_us(0)
             # What is there for good (modules, classes, the last day) is never walked again for cycles: that stopped
@@ -147,6 +158,7 @@ class Service:
             group.create_task(self.reconcile.run(lambda: self.intake.complete))
             group.create_task(self._poll())
             group.create_task(self.keeper.run())
+            group.create_task(self.seating.keep(lambda: self.intake.complete, now_us))
             if not adopted:
                 group.create_task(self._merge())
             log.info("service_started", site=self.settings.site.code, calls=len(self.runtime.site.calls))
@@ -158,6 +170,7 @@ class Service:
             ConferencesApi(self.runtime, tokens, self.directory),
             RecordingsApi(self.recordings, self.keeper, self._on_record, tokens, now_us),
             DisputesApi(tokens, self._decisions, now_us),
+            SeatsApi(self.runtime, tokens, self.seating, self._seat_rows, now_us),
         )
 
     async def _decisions(self, since_ms: int) -> list[Fact]:
@@ -165,6 +178,10 @@ class Service:
             return await self.ledger.decisions(since_ms)
         except StreamAway as why:
             raise ConnectionError(str(why)) from None
+
+    def _seat_rows(self) -> list[dict[str, Any]]:
+        talking = {c.seat for c in self.runtime.site.calls.values() if c.phase == "talking"}
+        return self.seating.rows(self.devices, talking)
 
     async def close(self) -> None:
         """After `run`: what was begun is finished, files and links are closed."""
@@ -204,6 +221,9 @@ class Service:
             if self.ledger.link_up:
                 with contextlib.suppress(StreamAway):
                     await self.runtime.adopt(self._last_day())
+                    self.seating.known = True
+                    with contextlib.suppress(AmiError):
+                        await self.seating.agree(now_us())
                     log.info("ledger_merged", calls=len(self.runtime.site.calls))
                     return
 
@@ -222,6 +242,8 @@ class Service:
         await self.switch.forget_routes()  # a division that has left config/ must not keep its old route
         await self._publish()
         await self.intake.link_up()
+        with contextlib.suppress(AmiTimeout, AmiRefused):  # looked at again within the minute
+            await self.seating.agree(now_us())
 
     async def _publish(self) -> None:
         """The routes of this hour into AstDB, whom Asterisk cannot reach last; keys find them with or without us."""
@@ -268,7 +290,6 @@ class Service:
         memory, since = self.runtime.memory, now - DAY_US
         ended = memory.ended.since(since)
         rate = answer_rate(ended, since, now + 1)
-        talking = {c.seat for c in self.runtime.site.calls.values() if c.phase == "talking"}
         return {
             "site": self.settings.site.code,
             "name": self.settings.site.name.zh,
@@ -307,11 +328,8 @@ class Service:
                 }
                 for c in self.runtime.site.calls.values() if c.phase != "ended"
             ],
-            "seats": [
-                {"number": s.number, "platform": s.platform, "kind": s.kind, "name": s.name,
-                 "state": "talking" if s.number in talking else self.devices.get(s.number, "unknown").lower()}
-                for s in self.directory.seats
-            ],
+            "seats": self._seat_rows(),
+            "dedicated": self.seating.handled(since),
             "anomalies": len(memory.anomalies.since(since)),
         }  # fmt: skip
 
@@ -331,8 +349,8 @@ class Service:
                 if phase is not Phase.ENDED:
                     self.metrics.live_calls.labels(str(phase)).set(phases[phase])
             self.metrics.seats.clear()
-            for seat in self.directory.seats:
-                state = self.devices.get(seat.number, "unknown").lower()
-                self.metrics.seats.labels(seat.platform, seat.kind, state).inc()
+            self.metrics.seat_status.clear()
+            for row in self._seat_rows():
+                self.metrics.seats.labels(row["platform"], row["kind"], row["state"]).inc()
+                self.metrics.seat_status.labels(row["platform"], row["kind"], row["status"]).inc()
             await asyncio.sleep(POLL_S)
-

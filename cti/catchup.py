@@ -99,7 +99,7 @@ class CatchUp:
         if isinstance(event, BadStep):
             self.bad("step")
             return 0
-        if event is None or began_at(event.ref) < since:
+        if event is None or (began_at(event.ref) if event.ref else event.at) < since:
             return 0
         self.tell(event, step.key)
         return 1

@@ -7,7 +7,7 @@ asyncio, where facts are stored, the clock (times are given).
 from __future__ import annotations
 
 from collections import Counter, OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Generic, TypeVar
 
 import structlog
@@ -17,7 +17,7 @@ from cti.core import events as e
 from cti.core.answer_rate import EndedCall
 from cti.core.commands import Command, Record
 from cti.core.facts import CorruptFact, Fact, Source
-from cti.core.model import Site
+from cti.core.model import SeatNow, Site
 
 log = structlog.get_logger(__name__)
 
@@ -66,13 +66,15 @@ class Recent(Generic[T]):
 class Memory:
     """All state of one site. Times in µs UTC."""
 
-    def __init__(self) -> None:
-        self.site = Site()
+    def __init__(self, seats: Mapping[str, SeatNow] | None = None) -> None:
+        self.site = Site(seats=dict(seats or {}))
         self.last_at = 0
         """time of the newest step: everything up to there, less `GRACE_US`, has been heard"""
         self.keys: OrderedDict[str, None] = OrderedDict()
         self.ended: Recent[EndedCall] = Recent(KEEP_DAY)
         self.transfers: Recent[Way] = Recent(KEEP_DAY)
+        self.handled: Recent[tuple[str, str, str]] = Recent(KEEP_DAY)
+        """(seat, to, target's seat) of each answered transfer: whether dedicated seats take what is handed over"""
         self.anomalies: Recent[str] = Recent(KEEP_DAY)
         self.corrupt = 0
         self._adopted = 0
@@ -109,6 +111,8 @@ class Memory:
             elif fact.kind == "TransferEnded":
                 way = (str(data["first_platform"]), str(data["to"]), str(data["outcome"]))
                 self.transfers.add(fact.key, fact.at, way)
+                if way[2] == "answered":
+                    self.handled.add(fact.key, fact.at, (str(data.get("seat")), way[1], str(data.get("target"))))
             elif fact.kind == "Anomaly":
                 self.anomalies.add(fact.key, fact.at, str(data.get("code", "")))
         except (KeyError, ValueError) as why:
@@ -120,7 +124,7 @@ class Memory:
 
     def prune(self, before: int) -> None:
         """Forget figures older than this."""
-        for recent in (self.ended, self.transfers, self.anomalies):
+        for recent in (self.ended, self.transfers, self.handled, self.anomalies):
             recent.prune(before)
 
     # -- from the ledger -----------------------------------------------------------------------------------------------

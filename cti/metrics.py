@@ -5,6 +5,8 @@ Knows: prometheus_client. Must not know: who counts. Bounds include exactly 5, 1
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from cti.core.facts import Fact
@@ -79,6 +81,25 @@ class Metrics:
             registry=r)  # fmt: skip
         self.live_calls = Gauge("cti_live_calls", "callers by where they are", ("phase",), registry=r)
         self.seats = Gauge("cti_seats", "seats by observed state", ("platform", "kind", "state"), registry=r)
+        self.seat_status = Gauge(
+            "cti_seat_status", "seats by declared status (out, ready, paused, wrap-up, training, lent)",
+            ("platform", "kind", "status"), registry=r)  # fmt: skip
+        self.seat_changes = Counter(
+            "cti_seat_changes_total", "changes of a seat's status", ("platform", "status", "reason"), registry=r
+        )
+        self.seat_misses = Counter("cti_seat_misses_total", "rings nobody answered", ("platform", "kind"), registry=r)
+        self.seats_resynced = Counter(
+            "cti_seats_resynced_total", "seats whose waiting lines had to be put right", registry=r)  # fmt: skip
+        self.logins_refused = Counter("cti_logins_refused_total", "log-ins refused", ("code",), registry=r)
+        self.dedicated_refused = Counter(
+            "cti_dedicated_refused_total", "calls kept from dedicated seats (direct, general-queue)",
+            ("code",), registry=r)  # fmt: skip
+        self.handled = Counter(
+            "cti_handed_over_total",
+            "answered transfers from the other platform, by who took them: dedicated, general, outside",
+            ("to", "by"), registry=r)  # fmt: skip
+        self.kinds: Mapping[str, tuple[str, str]] = {}
+        """seat → platform, kind; the directory's"""
 
     def saw(self, fact: Fact) -> None:
         """Count one fact (`cti.ports.Meter`)."""
@@ -94,6 +115,17 @@ class Metrics:
             self.transfers.labels(*way, str(data["outcome"]), str(data["why"])).inc()
             if int(str(data["answer_ms"])) >= 0:
                 self.transfer_answer.labels(*way).observe(int(str(data["answer_ms"])) / 1000)
+            if data["outcome"] == "answered" and self.kinds.get(str(data.get("seat", "")), ("", ""))[0] != way[1]:
+                self.handled.labels(way[1], self.kinds.get(str(data.get("target", "")), ("", "outside"))[1]).inc()
+        elif fact.kind == "SeatStatus":
+            platform, _ = self.kinds.get(str(data["seat"]), ("", ""))
+            self.seat_changes.labels(platform, str(data["status"]), str(data["reason"])).inc()
+        elif fact.kind == "RingMissed":
+            self.seat_misses.labels(*self.kinds.get(str(data["seat"]), ("", ""))).inc()
+        elif fact.kind == "SeatLoginRefused":
+            self.logins_refused.labels(str(data["code"])).inc()
+        elif fact.kind == "DedicatedRefused":
+            self.dedicated_refused.labels(str(data["code"])).inc()
         elif fact.kind in CONFERENCE:
             self._conference(fact)
         elif fact.kind == "Anomaly":

@@ -13,7 +13,7 @@ while rows are caught up, up to the last proof of a living link otherwise, and n
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterable, Callable
+from collections.abc import AsyncIterable, Callable, Mapping
 from dataclasses import dataclass
 from typing import TypeVar, cast
 
@@ -23,7 +23,7 @@ from cti.core import calls
 from cti.core import events as e
 from cti.core.commands import Command, LayRoute, Record
 from cti.core.facts import CorruptFact, Fact, Source
-from cti.core.model import Phase, Site
+from cti.core.model import Phase, SeatNow, Site
 from cti.memory import GRACE_US, Memory, fact_of
 from cti.ports import Ledger, Meter, Switch
 
@@ -62,12 +62,15 @@ class Asked:
 class Runtime:
     """Owns the site's state. `hear` from anywhere on the loop; `run` until cancelled.
 
+    ``seats``: those of the configuration, as they stand when nothing is on record.
+
     ``heard_until``: the time (µs) up to which every live step has been heard; None while that is not known (link
     down, rows still being read).
     """
 
     def __init__(self, ledger: Ledger, switch: Switch, meter: Meter, now_us: Callable[[], int],
-                 heard_until: Callable[[], int | None]) -> None:  # fmt: skip
+                 heard_until: Callable[[], int | None],
+                 seats: Mapping[str, SeatNow] | None = None) -> None:  # fmt: skip
         self._ledger, self._switch, self._meter = ledger, switch, meter
         self._now, self._heard_until = now_us, heard_until
         self._inbox: asyncio.Queue[Heard | Asked] = asyncio.Queue()
@@ -75,7 +78,8 @@ class Runtime:
         self._heard = self._done = 0
         self._turns = asyncio.Lock()
         self._meanwhile: list[Fact] | None = None
-        self.memory = Memory()
+        self._seats = seats
+        self.memory = Memory(seats)
         self.listeners: list[Callable[[Fact], None]] = []
         """told every fact once it is on record, in order; quick, raise nothing"""
 
@@ -113,7 +117,7 @@ class Runtime:
         May be called while `run` runs (Redis was away at the start): what is recorded meanwhile is adopted too, then
         the new state takes the old one's place. What ``facts`` raises is passed on, and nothing has changed.
         """
-        fresh, read = Memory(), 0
+        fresh, read = Memory(self._seats), 0
         meanwhile: list[Fact] = []
         self._meanwhile = meanwhile
         try:
@@ -165,8 +169,7 @@ class Runtime:
                     asked.append((heard, decided))
                     if not isinstance(decided, e.Event):
                         continue
-                    key = heard.key or f"asked/{getattr(decided, 'transfer', decided.ref)}"
-                    heard = Heard(decided, "service", key)
+                    heard = Heard(decided, "service", heard.key or _asked_key(decided))
                 if not memory.first_time(heard.key):
                     continue
                 event = heard.event
@@ -222,3 +225,9 @@ class Runtime:
                 said = await self._switch.carry_out(command)
                 if said is not None:
                     self.hear(said, "service", f"said/{type(said).__name__}/{getattr(said, 'transfer', said.ref)}")
+
+
+def _asked_key(event: e.Event) -> str:
+    if isinstance(event, e.SeatEvent):
+        return f"asked/{event.seat}/{type(event).__name__}/{event.at}"
+    return f"asked/{getattr(event, 'transfer', event.ref)}"

@@ -16,7 +16,7 @@ from cti.yamlfile import Document
 
 M = TypeVar("M", bound=BaseModel)
 
-PRIVATE: Final = frozenset({"secret", "password", "url"})
+PRIVATE: Final = frozenset({"secret", "password", "url", "pin"})
 """Names of values that no message may repeat."""
 
 _MESSAGES: Final[dict[str, tuple[str, str]]] = {

@@ -14,6 +14,7 @@ import structlog
 
 from cti.ami.actions import AmiError, AmiLost, AmiRefused, AmiTimeout
 from cti.ami.client import AmiClient
+from cti.ami.members import Members
 from cti.ami.wire import AmiBadValue
 from cti.core import commands as c
 from cti.core import events as e
@@ -41,7 +42,8 @@ class AmiSwitch:
     """Carries commands out over one AMI link. ``routes`` gives a division's route texts, by (platform, danger)."""
 
     def __init__(self, ami: AmiClient, routes: Callable[[str], Mapping[tuple[str, bool], str]], meter: SwitchMeter,
-                 now_us: Callable[[], int]) -> None:  # fmt: skip
+                 now_us: Callable[[], int], members: Members) -> None:  # fmt: skip
+        self._members = members
         self._ami, self._routes, self._meter, self._now = ami, routes, meter, now_us
 
     async def carry_out(self, command: c.Command) -> e.Event | None:
@@ -66,6 +68,8 @@ class AmiSwitch:
                     await self._fourth(command)
                 case c.PartFourth():
                     await self._room(command.ref, "ask-fourth-out", {"MEMID": command.member})
+                case c.SyncSeat():
+                    await self._members.sync(command.seat)
                 case c.SayDecision():
                     await self._room(command.ref, "ask-decide", {
                         "XFID": command.transfer, "ASKSEAT": command.seat, "CHOICE": command.choice,

@@ -100,9 +100,14 @@ def translate(step: Step) -> e.Event | BadStep | None:
     if step.name not in e.BY_NAME:
         return None
     ref = step.extra.get("ref", "")
-    if not is_ref(ref):
+    of_seat = issubclass(e.BY_NAME[step.name], e.SeatEvent)
+    if of_seat:
+        ref = ""
+    elif not is_ref(ref):
         return BadStep(step.name, "ref is missing or none of ours")
     values: dict[str, object] = dict(step.extra)
+    if of_seat and not str(values.get("seat", "")).isdecimal():
+        return BadStep(step.name, "seat is missing or no number")
     if step.name == "CallArrived":
         values["caller"] = step.caller
     try:

@@ -109,6 +109,9 @@ def dialtest(scenario: str, count: int | None, chaos: bool, seed: int, beside: i
         raise click.UsageError("--state、--target、--keep 只能写一个 / give one of --state, --target, --keep")
     if chaos and (state is not None or target_file is not None):
         raise click.UsageError("--chaos 只用于自起的一套 / --chaos is for a stack of its own")
+    own_site = SCENARIOS[scenario].site
+    if own_site is not None and (state is not None or target_file is not None):
+        raise click.UsageError(f"{scenario} 只用于自起的一套 / {scenario} is for a stack of its own")
     number = count if count is not None else 300 if chaos else 5
     configure_logging("warning", sys.stderr, json=False)
     console, beginning = Console(stderr=as_json), time.monotonic()
@@ -119,11 +122,14 @@ def dialtest(scenario: str, count: int | None, chaos: bool, seed: int, beside: i
 
     heard: list[int] = []
     try:
-        with _sigterm_interrupts(heard):
+        with _sigterm_interrupts(heard), contextlib.ExitStack() as made:
             if target_file is not None:
                 work = on(load_target(target_file))
             else:
                 folder_of_config, settings, directory = load(config)
+                if own_site is not None:
+                    there = Path(made.enter_context(tempfile.TemporaryDirectory(prefix="hotline-cti-")))
+                    folder_of_config, settings, directory = load(own_site(folder_of_config, there / "config"))
                 root = ensure_root_with_bar(runtime, console)  # blocks, so not within the loop
                 if state is not None:
                     work = on(_running(root, state, directory))

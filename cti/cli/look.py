@@ -70,14 +70,17 @@ def status(state: Path, as_json: bool, url: str | None) -> None:
     console.print(f"人工接通率 / answer rate (24 h): [bold]{shown['answer_rate']}[/]  "
                   f"{shown['answered']} / {shown['offered']}   目标/target {shown['target_percent']} %")  # fmt: skip
     console.print(f"[dim]{shown['rule']['zh']}\n{shown['rule']['en']}[/]")
-    table = Table("席位/seat", "平台/platform", "类别/kind", "状态/state")
+    table = Table("席位/seat", "平台/platform", "类别/kind", "状态/status", "话机/state")
     for seat in shown["seats"]:
-        table.add_row(f"{seat['number']} {seat['name']}", seat["platform"], seat["kind"], seat["state"])
+        table.add_row(f"{seat['number']} {seat['name']}", seat["platform"], seat["kind"], seat["status"], seat["state"])
     console.print(table)
     table = Table("从/from", "到/to", "结果/outcome", "次数/count")
     for row in shown["transfers"]:
         table.add_row(row["from"], row["to"], row["outcome"], str(row["count"]))
     console.print(table)
+    for row in shown["dedicated"]:
+        console.print(f"转给 {row['platform']} 的由专席承接 / handed over, taken by dedicated seats: {row['share']}  "
+                      f"{row['dedicated']} / {row['answered']}")  # fmt: skip
     console.print("链路/links: " + "  ".join(f"{k} {'✓' if v else '✗'}" for k, v in shown["links"].items()))
 
 

@@ -9,7 +9,24 @@ from pathlib import Path
 import click
 
 from cti.cli.run import CONFIG, load
+from cti.settings import Settings
 from cti.web.auth import DEFAULT_HOURS, MAX_HOURS, ROLES, Tokens, Who
+
+
+def signing_secret(settings: Settings, state: Path | None) -> str:
+    """What signs tokens: of the instance in ``state``, else of ``site.yaml``. Ends the command when there is none."""
+    if state is None:
+        secret = settings.http.read_secret()
+    else:
+        try:
+            secret = hmac.new((state / "instance.key").read_bytes(), b"http", "sha256").hexdigest()
+        except FileNotFoundError:
+            raise click.UsageError(f"{state} 里没有实例 / no instance there; start one: cti up") from None
+    if secret is None:
+        click.echo("未设 http.secret：在 site.yaml 写 http.secret_file，或用 --state / "
+                   "http.secret is not set: give http.secret_file in site.yaml, or use --state", err=True)  # fmt: skip
+        sys.exit(1)
+    return secret
 
 
 @click.command()
@@ -30,17 +47,7 @@ def token(seat: str, role: str, hours: int, state: Path | None, config: Path | N
     _, settings, directory = load(config)
     if seat and directory.seat(seat) is None:
         raise click.UsageError(f"没有座席 {seat} / no seat {seat} in config/seats.yaml")
-    if state is None:
-        secret = settings.http.read_secret()
-    else:
-        try:
-            secret = hmac.new((state / "instance.key").read_bytes(), b"http", "sha256").hexdigest()
-        except FileNotFoundError:
-            raise click.UsageError(f"{state} 里没有实例 / no instance there; start one: cti up") from None
-    if secret is None:
-        click.echo("未设 http.secret：在 site.yaml 写 http.secret_file，或用 --state / "
-                   "http.secret is not set: give http.secret_file in site.yaml, or use --state", err=True)  # fmt: skip
-        sys.exit(1)
+    secret = signing_secret(settings, state)
     try:
         click.echo(Tokens(secret).make(Who(role=role, seat=seat, hours=hours)))  # type: ignore[arg-type]
     except ValueError:

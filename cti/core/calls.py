@@ -15,7 +15,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from cti.core import events as e
-from cti.core import recordings, records, rooms, rules
+from cti.core import recordings, records, rooms, rules, seats
 from cti.core import transfer as machine
 from cti.core.commands import Command, KnockDoor, LayRoute
 from cti.core.model import Call, Outcome, Party, Phase, Site, Transfer, TransferState
@@ -27,6 +27,8 @@ def step(site: Site, event: e.Event) -> tuple[Site, list[Command]]:
     """The site after this event, and what is to be done. An event's own time first ends what was due before it."""
     if isinstance(event, e.ClockTicked):
         return tick(site, event.at)
+    if isinstance(event, e.SeatEvent):
+        return seats.step(site, event)
     call = site.calls.get(event.ref)
     if call is None:
         if isinstance(event, e.CallerGone):
@@ -54,13 +56,15 @@ def tick(site: Site, now: int) -> tuple[Site, list[Command]]:
             del calls[ref]
         else:
             calls[ref] = changed
-    return Site(calls), commands
+    site, more = seats.tick(replace(site, calls=calls), now)
+    return site, commands + more
 
 
 def next_deadline(site: Site) -> int | None:
     """The earliest time (µs) at which `tick` has something to do."""
     due = [machine.deadline(transfer) for call in site.calls.values() for transfer in call.open]
     due += [rooms.deadline(call) for call in site.calls.values()]
+    due.append(seats.next_deadline(site))
     return min((at for at in due if at is not None), default=None)
 
 
@@ -293,4 +297,4 @@ def _last_end(call: Call) -> int:
 
 
 def _with(site: Site, call: Call) -> Site:
-    return Site({**site.calls, call.ref: call})
+    return replace(site, calls={**site.calls, call.ref: call})

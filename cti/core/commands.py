@@ -105,6 +105,13 @@ class PartFourth(Command):
 
 
 @dataclass(frozen=True, slots=True)
+class SyncSeat(Command):
+    """Make Asterisk's waiting lines agree with what the seat is now (``ref`` is empty). May be repeated."""
+
+    seat: str
+
+
+@dataclass(frozen=True, slots=True)
 class LayRoute(Command):
     """Put this call's own ways to the platforms on the caller's channel, ready before a key is pressed."""
 

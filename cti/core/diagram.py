@@ -3,6 +3,7 @@
     python -m cti.core.diagram > docs/transfer-machine.md
     python -m cti.core.diagram conference > docs/conference-machine.md
     python -m cti.core.diagram lease > docs/lease-machine.md
+    python -m cti.core.diagram seat > docs/seat-machine.md
 
 Knows: the tables. Nothing is drawn by hand, so no picture can differ from what runs; a test holds the files to it.
 """
@@ -19,8 +20,9 @@ from cti.core import events as e
 from cti.core import lease as leases
 from cti.core import lease_model as words
 from cti.core import rules as cells
+from cti.core import seats
 from cti.core import transfer as machine
-from cti.core.model import RoomState, TransferState
+from cti.core.model import RoomState, SeatStatus, TransferState
 
 HEAD = """# The {name} machine
 
@@ -110,6 +112,33 @@ def lease() -> str:
         text += _table([str(s) for s in words.LeaseState], table) + "\n"
     note = "An event of the other side is an anomaly in every state, a wrong fencing number in every open one.\n"
     return text + note + FOOT
+def seat() -> str:
+    """A seat's status, the same way."""
+    moves: Moves = {("[*]", "ready"): ["open seat"], ("[*]", "out"): ["a seat with log-in"]}
+    table: dict[type[e.Event], list[str]] = {}
+    for kind, row in seats.RULES.items():
+        table[kind] = []
+        for status in SeatStatus:
+            match row[status]:
+                case seats.To(after) | seats.IfOpen(after) as rule:
+                    only = " (open seat)" if isinstance(rule, seats.IfOpen) else ""
+                    if after is not status:
+                        moves.setdefault((_dash(status), _dash(after)), []).append(kind.__name__ + only)
+                    table[kind].append(f"→ {after}{only}")
+                case seats.Note():
+                    table[kind].append("∘")
+                case seats.Restore():
+                    table[kind].append("as told")
+                case seats.Ignore():
+                    table[kind].append("·")
+    lines = [*_arrows(moves), f"    wrap_up --> ready: deadline ({seats.LATE_US // 1_000_000} s after its end)"]
+    head = HEAD.format(name="seat's", source="cti/core/seats.py", argument=" seat")
+    foot = "\n· ignored, for the reason the table states; ∘ counted and recorded, nothing moves\n"
+    return head + "\n".join(lines) + _table([str(s) for s in SeatStatus], table) + foot
+
+
+def _dash(status: SeatStatus) -> str:
+    return str(status).replace("-", "_")
 
 
 def _arrows(moves: Moves) -> list[str]:
@@ -145,4 +174,5 @@ def _cell(rule: cells.Rule[Any, Any] | words.Rule) -> str:
 
 
 if __name__ == "__main__":
-    print({"conference": conference, "lease": lease}.get("".join(sys.argv[1:]), diagram)(), end="")
+    drawn = {"conference": conference, "lease": lease, "seat": seat}.get("".join(sys.argv[1:]), diagram)
+    print(drawn(), end="")

@@ -265,8 +265,40 @@ class Call:
         return begun or next(reversed(self.open), None)
 
 
+class SeatStatus(StrEnum):
+    """What the agent declared (STYLE.md's "status"); what is observed (ringing, in call, unreachable) is Asterisk's."""
+
+    OUT = "out"
+    """nobody serves here"""
+    READY = "ready"
+    PAUSED = "paused"
+    WRAPUP = "wrap-up"
+    TRAINING = "training"
+    LENT = "lent"
+
+
+@dataclass(frozen=True, slots=True)
+class SeatNow:
+    """A seat as it was last declared. Times are µs, 0 = not (yet)."""
+
+    number: str
+    open: bool = True
+    """serves without log-in: logged in by configuration"""
+    status: SeatStatus = SeatStatus.READY
+    reason: str = ""
+    """code of a pause; of a wrap-up its turn, which the dialplan's timer compares"""
+    agent: str = ""
+    by: str = ""
+    since: int = 0
+    until: int = 0
+    """when a wrap-up ends by itself"""
+    misses: int = 0
+    """rings nobody answered, in a row"""
+
+
 @dataclass(frozen=True, slots=True)
 class Site:
-    """All live calls of one installation, by correlation id."""
+    """All live calls of one installation, by correlation id, and its seats, by number."""
 
     calls: Mapping[str, Call] = field(default_factory=dict)
+    seats: Mapping[str, SeatNow] = field(default_factory=dict)

@@ -33,6 +33,7 @@ REASONS: dict[str, tuple[str, str]] = {
     "unconfirmed": ("接听后未确认", "answered but not confirmed"),
     "vanished": ("接听后即断", "answered and gone"),
     "cut": ("转接被中断", "cut off"),
+    "dedicated-only": ("专席只接对方平台转来的电话", "dedicated seats take only calls the other platform hands over"),
 }
 """why a target did not take the caller, and what the agent is told of it (Chinese, English)"""
 

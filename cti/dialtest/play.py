@@ -11,11 +11,12 @@ import random
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import NamedTuple
 
 from cti.dialtest.chaos import Chaos
 from cti.dialtest.report import Report, Run, gaps
-from cti.dialtest.scenarios import conference, everykey, onekey, queue, races, room, roomraces
+from cti.dialtest.scenarios import conference, everykey, onekey, queue, races, room, roomraces, seats
 from cti.dialtest.scenarios.scene import SEATS
 from cti.dialtest.stack import AsteriskSilent, Phone, Stage, StreamAway, Target, stage
 from cti.ladder import ladder
@@ -35,6 +36,8 @@ class Scenario(NamedTuple):
     """one caller from ring to hang-up"""
     most: int = 20
     """callers at once, so that it is not the waiting for a free seat that is measured"""
+    site: Callable[[Path, Path], Path] | None = None
+    """makes its own configuration of another (a stack of our own only)"""
 
 
 def _onekey(says: str, way: onekey.Way) -> Scenario:
@@ -64,6 +67,9 @@ SCENARIOS: dict[str, Scenario] = {
     "conference-races": Scenario(
         "三方通话中同一瞬间两个动作，结果只有一个 / two acts in one instant around a three-party call, one outcome",
         room.SEATS, roomraces.one, 2),
+    "seats": Scenario(
+        "登录、置忙、话后整理、漏接、专席、杀服务与 Asterisk，依次 / a seat's status, story by story",
+        seats.SEATS, seats.one, 1, seats.prepare),
     "queue": Scenario(
         "拨 12345，听音乐排队，座席接听 / a caller of 12345 waits in music and is answered", queue.SEATS, queue.one),
 }  # fmt: skip

@@ -7,6 +7,7 @@
 from cti.directory.fields import PLATFORMS, Platform, SeatKind
 from cti.directory.load import Checked, check_directory, load_directory
 from cti.directory.model import (
+    Agent,
     Directory,
     GroupTarget,
     Hotline,
@@ -15,8 +16,10 @@ from cti.directory.model import (
     Nuisance,
     PhoneTarget,
     QueueRules,
+    Reason,
     Route,
     Seat,
+    SeatRules,
     SeatTarget,
     Target,
     Trunk,
@@ -24,6 +27,7 @@ from cti.directory.model import (
 
 __all__ = [
     "PLATFORMS",
+    "Agent",
     "Checked",
     "Directory",
     "GroupTarget",
@@ -34,9 +38,11 @@ __all__ = [
     "PhoneTarget",
     "Platform",
     "QueueRules",
+    "Reason",
     "Route",
     "Seat",
     "SeatKind",
+    "SeatRules",
     "SeatTarget",
     "Target",
     "Trunk",

@@ -17,6 +17,7 @@ from pydantic import AfterValidator, BeforeValidator, Field
 from pydantic_core import PydanticCustomError
 
 from cti.directory import divisions
+from cti.pins import sound
 
 CANCEL_KEY = "*9"
 ROOM_KEYS: Mapping[str, tuple[str, str]] = {
@@ -104,6 +105,9 @@ def _key_code(value: str) -> str:
     if value.startswith(_FIXED):
         text = f"{value[:2]} 开头的按键用于三方通话 / keys that begin {value[:2]} are those of the three-party call"
         raise refuse("key", text, "换一个开头 / begin it otherwise")
+    if re.fullmatch(r"\*1[1-5]|\*13[1-9]", value):
+        text = f"{value} 是座席状态的代码 / {value} is a code of the seat's status"
+        raise refuse("key", text, "换一个，如 *110 / choose another, e.g. *110")
     if not value.startswith(("*", "#")):
         raise refuse(
             "key_start",
@@ -112,9 +116,7 @@ def _key_code(value: str) -> str:
         )
     # 10 is Asterisk's FEATURE_MAX_LEN less its terminator (include/asterisk/features_config.h)
     if not re.fullmatch(r"[*#][0-9*#]{1,9}", value):
-        raise refuse(
-            "key_shape", f"按键代码 {value[:12]} 须为 2–10 个按键 0-9 * # / a key code is 2–10 of 0-9 * #"
-        )
+        raise refuse("key_shape", f"按键代码 {value[:12]} 须为 2–10 个按键 0-9 * # / a key code is 2–10 of 0-9 * #")
     return value
 
 
@@ -162,15 +164,30 @@ def _hours(value: str) -> str:
 
 def _secret(value: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9._~+/=-]{12,64}", value):
-        raise refuse(
-            "secret", "口令须为 12–64 个字母、数字或 ._~+/=- / a secret is 12–64 of A-Z a-z 0-9 ._~+/=-"
-        )
+        raise refuse("secret", "口令须为 12–64 个字母、数字或 ._~+/=- / a secret is 12–64 of A-Z a-z 0-9 ._~+/=-")
     return value
 
 
 def _not_bool(value: Any) -> Any:
     if isinstance(value, bool):  # pydantic reads true as 1
         raise refuse("int_type_bool", "须为整数 / must be a whole number")
+    return value
+
+
+def _skill(value: str) -> str:
+    if not re.fullmatch(r"[a-z][a-z0-9-]{0,15}", value):
+        raise refuse(
+            "word", f"{value[:20]!r} 须为小写英文代码 / a code is a-z, then a-z 0-9 -, up to 16", "如 / e.g. water"
+        )
+    return value
+
+
+def _pin(value: str) -> str:
+    if not sound(value):
+        raise refuse(
+            "pin_hash",
+            "须为 cti seats pin 生成的散列，不写明文 / must be a hash made by `cti seats pin`, never the PIN",
+            "运行 / run: cti seats pin")  # fmt: skip
     return value
 
 
@@ -187,6 +204,9 @@ Network = Annotated[str, Field(strict=True), AfterValidator(_network)]
 Hours = Annotated[str, Field(strict=True), AfterValidator(_hours)]
 """``HH:MM-HH:MM`` local time, the end not included; past midnight when the end is earlier."""
 TrunkName = Annotated[str, Field(strict=True), AfterValidator(_trunk_name)]
+Code = Annotated[str, Field(strict=True), AfterValidator(_skill)]
+"""a skill, or a reason: it becomes part of Asterisk's words and a metric's label"""
+PinHash = Annotated[str, Field(strict=True), AfterValidator(_pin)]
 Secret = Annotated[str, Field(strict=True), AfterValidator(_secret)]
 Timeout = Annotated[int, Field(strict=True, ge=3, le=120)]
 """Seconds a phone may ring. Below 3 nobody can lift it; above 120 the caller is left to wait for nothing."""

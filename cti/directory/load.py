@@ -12,7 +12,18 @@ from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from cti.directory.model import ConferenceRules, Directory, Hotline, Linked, Nuisance, Route, Seat, Trunk
+from cti.directory.model import (
+    Agent,
+    ConferenceRules,
+    Directory,
+    Hotline,
+    Linked,
+    Nuisance,
+    Route,
+    Seat,
+    SeatRules,
+    Trunk,
+)
 from cti.directory.rules import Site, find_faults
 from cti.problem import ConfigError, Problem, did_you_mean
 from cti.yamlfile import Document, load
@@ -24,12 +35,17 @@ class _File(BaseModel):
 
 
 class _Hotlines(_File):
-    hotlines: tuple[Hotline, ...] = Field(min_length=1, max_length=64)
+    hotlines: tuple[Hotline, ...] = Field(min_length=1, max_length=500)
     conference: ConferenceRules = ConferenceRules()
 
 
 class _Seats(_File):
     seats: tuple[Seat, ...] = Field(max_length=5000)
+    rules: SeatRules = SeatRules()
+
+
+class _Agents(_File):
+    agents: tuple[Agent, ...] = Field(max_length=20_000)
 
 
 class _Routes(_File):
@@ -51,12 +67,13 @@ class _Nuisance(_File):
 _FILES: Final[dict[str, type[_File]]] = {
     "hotlines": _Hotlines,
     "seats": _Seats,
+    "agents": _Agents,
     "routes": _Routes,
     "trunks": _Trunks,
     "nuisance": _Nuisance,
     "linkage": _Linkage,
 }
-_OPTIONAL: Final = frozenset({"nuisance", "linkage"})
+_OPTIONAL: Final = frozenset({"nuisance", "linkage", "agents"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +105,8 @@ def check_directory(folder: Path, today: dt.date) -> Checked:
         parts[name] = getattr(file, name, None)
         if isinstance(file, _Hotlines):
             parts["conference"] = file.conference
+        elif isinstance(file, _Seats):
+            parts["seat_rules"] = file.rules
     directory = None
     if not problems:
         directory = Directory.model_construct(**parts)

@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from cti.directory import divisions
 from cti.directory.fields import (
+    Code,
     Count,
     Division,
     Host,
@@ -26,6 +27,7 @@ from cti.directory.fields import (
     Network,
     Note,
     PhoneNumber,
+    PinHash,
     Platform,
     Port,
     RouteDivision,
@@ -57,8 +59,8 @@ class QueueRules(_Frozen):
     ring: Timeout = 12
     """how long one seat is rung before the next"""
     max_waiting: Annotated[int, Field(strict=True, ge=1, le=10_000)] = 100
-    wrapup: Annotated[int, Field(strict=True, ge=0, le=600)] = 0
-    """pause after each call"""
+    wrapup: Annotated[int, Field(strict=True, ge=0, le=600)] | None = None
+    """wrap-up after each call, ended by itself or by `*14`; absent: the site's (seats.yaml, rules)"""
 
 
 class Hotline(_Frozen):
@@ -80,6 +82,8 @@ class Hotline(_Frozen):
 
     record: Annotated[bool, Field(strict=True)] = True
     """its calls are recorded, where the site records (`recording.enabled`)"""
+    skills: tuple[Code, ...] = Field(default=(), max_length=16)
+    """only seats with all of these serve it"""
     conference_keys: Mapping[KeyCode, Platform] = Field(default_factory=dict)
     """code → platform brought in beside the caller and his seat: the three-party call"""
 
@@ -113,6 +117,13 @@ class Seat(_Frozen):
     kind: SeatKind
     name: Text
     secret: Secret | None = Field(default=None, repr=False)
+    login: Annotated[bool, Field(strict=True)] = False
+    """calls only while an agent is logged in; otherwise the seat is open: logged in by configuration"""
+    skills: tuple[Code, ...] = Field(default=(), max_length=16)
+    lines: tuple[HotlineNumber, ...] | None = Field(default=None, max_length=500)
+    """hotlines it serves; absent: all of its platform whose skills it has"""
+    spill: Annotated[int, Field(strict=True, ge=1, le=100)] | None = None
+    """a general seat that takes handed-over calls when no dedicated seat is free; lower is rung sooner"""
 
     def password(self, instance_key: bytes) -> str:
         """The SIP secret: the one given, else derived from the instance's key (HMAC-SHA256, RFC 2104)."""
@@ -120,6 +131,47 @@ class Seat(_Frozen):
             return self.secret
         digest = hmac.new(instance_key, b"seat/" + self.number.encode(), hashlib.sha256).digest()
         return base64.b32encode(digest)[:26].decode().lower()  # 130 bits
+
+
+class Agent(_Frozen):
+    """A person who logs in. ``pin``: a hash (`cti seats pin`)."""
+
+    number: SeatNumber
+    name: Text
+    pin: PinHash = Field(repr=False)
+    skills: tuple[Code, ...] | None = Field(default=None, max_length=16)
+    """absent: serves every line of the seat; else only lines whose skills are all among these"""
+
+
+class Reason(_Frozen):
+    """Why a seat pauses. ``key``: the digit after `*13` on the phone."""
+
+    code: Code
+    zh: Text
+    en: Text
+    key: Annotated[str, Field(strict=True, pattern=r"^[1-9]$")] | None = None
+
+
+REASONS = (
+    Reason(code="rest", zh="小休", en="break", key="1"), Reason(code="meal", zh="用餐", en="meal", key="2"),
+    Reason(code="meeting", zh="会议", en="meeting", key="3"),
+    Reason(code="paperwork", zh="填单", en="paperwork", key="4"),
+)  # fmt: skip
+
+
+class SeatRules(_Frozen):
+    """What holds for every seat of the site."""
+
+    misses: Annotated[int, Field(strict=True, ge=0, le=20)] = 3
+    """rings in vain, in a row, after which Asterisk pauses the seat; 0: never"""
+    wrapup: Annotated[int, Field(strict=True, ge=0, le=600)] = 0
+    """seconds after a call; a hotline's own goes before"""
+    reasons: tuple[Reason, ...] = Field(default=REASONS, min_length=1, max_length=32)
+
+    @property
+    def codes(self) -> frozenset[str]:
+        """The reasons' codes."""
+        return frozenset(r.code for r in self.reasons)
 
 
 class _Target(_Frozen):
@@ -226,6 +278,27 @@ class Directory(_Frozen):
     nuisance: tuple[Nuisance, ...] = ()
     conference: ConferenceRules = ConferenceRules()
     linkage: tuple[Linked, ...] = ()
+    agents: tuple[Agent, ...] = ()
+    seat_rules: SeatRules = SeatRules()
+
+    @cached_property
+    def _agents(self) -> dict[str, Agent]:
+        return {a.number: a for a in self.agents}
+
+    def agent(self, number: str) -> Agent | None:
+        """The agent with this number."""
+        return self._agents.get(number)
+
+    def serving(self, hotline: Hotline) -> tuple[Seat, ...]:
+        """The general seats of a hotline's line, in the file's order: those that name it, or have its skills."""
+        needed = set(hotline.skills)
+        return tuple(
+            s for s in self.seats_of(hotline.platform, "general")
+            if (hotline.number in s.lines if s.lines is not None else needed <= set(s.skills)))  # fmt: skip
+
+    def wrapup(self, hotline: Hotline) -> int:
+        """Seconds of wrap-up after its calls."""
+        return self.seat_rules.wrapup if hotline.queue.wrapup is None else hotline.queue.wrapup
 
     @cached_property
     def platforms(self) -> tuple[Platform, ...]:

@@ -229,7 +229,7 @@ def hotlines_are_served(site: Site) -> Faults:
     directory = site.directory
     for i, hotline in enumerate(directory.hotlines):
         platform = hotline.platform
-        if not directory.seats_of(platform, "general"):
+        if not directory.serving(hotline):
             yield site.error(
                 ("hotlines", i, "platform"),
                 f"热线 {hotline.number} 没有普通座席 / hotline {hotline.number} has no general seat",
@@ -239,8 +239,7 @@ def hotlines_are_served(site: Site) -> Faults:
             if other != platform and not directory.route(other, hotline.division):
                 yield site.warning(
                     ("hotlines", i, "number"),
-                    f"热线 {hotline.number} 没有通向 {other} 的路由 / "
-                    f"hotline {hotline.number} has no route to {other}",
+                    f"热线 {hotline.number} 没有通向 {other} 的路由 / hotline {hotline.number} has no route to {other}",
                     f'在 routes.yaml 加 to: "{other}" / add one to routes.yaml',
                 )
 
@@ -287,12 +286,59 @@ def nuisance_is_current(site: Site) -> Faults:
             )
 
 
+def seats_serve_rightly(site: Site) -> Faults:
+    """A dedicated seat (专席) takes only calls handed over: it is in no general line and spills for nobody. A named
+    line is one of the seat's own platform."""
+    own = {h.number: h.platform for h in site.directory.hotlines}
+    for i, seat in enumerate(site.directory.seats):
+        for part in ("lines", "spill"):
+            if seat.kind == "dedicated" and getattr(seat, part) is not None:
+                yield site.error(
+                    ("seats", i, part),
+                    f"专席 {seat.number} 只接对方平台转来的电话，不得进普通队列 / "
+                    f"dedicated seat {seat.number} takes only calls handed over: it may be in no general line",
+                    f"删去 {part}，或改 kind: general / remove {part}, or make it kind: general",
+                )
+        for j, line in enumerate(seat.lines or ()):
+            if own.get(line) != seat.platform:
+                yield site.error(
+                    ("seats", i, "lines", j),
+                    f"{seat.platform} 没有热线 {line} / platform {seat.platform} has no hotline {line}",
+                    "见 hotlines.yaml / see hotlines.yaml",
+                )
+
+
+def agents_are_told_apart(site: Site) -> Faults:
+    """One number, one agent; a seat that must be logged in needs somebody who can."""
+    agents = site.directory.agents
+    yield from _repeated(site, "agents", "number", [a.number for a in agents])
+    for i, seat in enumerate(site.directory.seats):
+        if seat.login and not agents:
+            yield site.error(
+                ("seats", i, "login"),
+                f"座席 {seat.number} 须登录，但没有话务员 / "
+                f"seat {seat.number} must be logged in, but there is no agent",
+                "写 agents.yaml，或删去 login / write agents.yaml, or remove login",
+            )
+    seen = {"code": set[str](), "key": set[str]()}
+    for i, reason in enumerate(site.directory.seat_rules.reasons):
+        for part, value in (("code", reason.code), ("key", reason.key)):
+            if value in seen[part] or value == "missed":
+                way: Way = ("rules", "reasons", i, part)
+                said = f"{value} 重复或已保留 / {value} is taken"
+                yield site.documents["seats"].problem(way, said, "换一个 / choose another")
+            if value is not None:
+                seen[part].add(value)
+
+
 RULES: Final[tuple[Callable[[Site], Faults], ...]] = (
     no_duplicates,
     keys_lead_somewhere,
     routes_lead_somewhere,
     linkage_leads_somewhere,
     hotlines_are_served,
+    seats_serve_rightly,
+    agents_are_told_apart,
     trunks_are_closed,
     trunks_keep_lines,
     nuisance_is_current,

@@ -71,13 +71,14 @@ def _facts(directory: Directory, told: Told, instance_key: bytes) -> dict[str, A
     queues = []
     for hotline in directory.hotlines:
         rules = hotline.queue
-        common = {"ring": rules.ring, "wrapup": rules.wrapup, "max_waiting": rules.max_waiting}
-        general = directory.seats_of(hotline.platform, "general")
-        queues.append({"name": hotline.number, "weight": 0, "seats": general, **common})
+        common = {"ring": rules.ring, "max_waiting": rules.max_waiting}
+        queues.append({"name": hotline.number, "weight": 0, "members": [(s, 0) for s in directory.serving(hotline)],
+                       **common})  # fmt: skip
     for platform in directory.platforms:
-        seats = directory.seats_of(platform, "dedicated")
-        queues.append({"name": f"{platform}-dedicated", "weight": DEDICATED_WEIGHT, "seats": seats,
-                       "ring": 12, "wrapup": 0, "max_waiting": 100})  # fmt: skip
+        dedicated = [(s, 0) for s in directory.seats_of(platform, "dedicated")]
+        spill = [(s, s.spill) for s in directory.seats_of(platform, "general") if s.spill is not None]
+        queues.append({"name": f"{platform}-dedicated", "weight": DEDICATED_WEIGHT, "members": dedicated + spill,
+                       "ring": 12, "max_waiting": 100})  # fmt: skip
     every = routes(directory)
     folders: dict[str, Path] = {}
     if isinstance(told, Place):
@@ -91,14 +92,18 @@ def _facts(directory: Directory, told: Told, instance_key: bytes) -> dict[str, A
         "rtp": {"first": told.rtp.start, "last": told.rtp.stop - 1},
         "agi": {"host": told.agi_host, "port": told.agi_port},
         "seats": [{"number": s.number, "platform": s.platform, "kind": s.kind, "secret": s.password(instance_key),
+                   "login": s.login,
                    "features": names.get(s.platform, FIXED)} for s in directory.seats],
         "trunks": directory.trunks, "hotlines": [{"number": h.number, "platform": h.platform, "division":
         h.division, "priority": h.priority,
+                      "wrapup": directory.wrapup(h),
                       "wait": h.queue.wait, "recall": h.recall, "record": told.recording.enabled and h.record}
                      for h in directory.hotlines],
         "queues": queues,
         "keys": keys,
         "room": directory.conference, "recording": told.recording,
+        "misses": directory.seat_rules.misses,
+        "pauses": [r for r in directory.seat_rules.reasons if r.key],
         "lines": [{"platform": p, "queue": line_of(p, "general", directory)} for p in directory.platforms],
         "reasons": sorted(WHY_OF.items()),
         "lamps": [{"number": to, "queue": line_of(to, "dedicated", directory)} for to in directory.platforms

@@ -61,6 +61,23 @@ SPOKEN: dict[str, str] = {
     "why-said-undecided": "对方表示未能商定，请确认或另行表态。",
     "why-said-guidance": "对方表示均不属职责，请确认或另行表态。",
     "why-caller-gone": "来电人已挂机。",
+    "why-dedicated-only": "专席只接对方平台转来的电话。",
+    "seat-agent": "请输入工号，按井号结束。",
+    "seat-pin": "请输入口令，按井号结束。",
+    "seat-login": "已登录，已就绪。",
+    "seat-out": "已退出。",
+    "seat-paused": "已置忙。",
+    "seat-ready": "已就绪。",
+    "seat-training": "培训状态。",
+    "seat-refused": "不能办理。",
+    "why-wrong-pin": "工号或口令不对。",
+    "why-login-locked": "口令错误过多，请十分钟后再试。",
+    "why-login-away": "暂时不能登录，请稍后再试。",
+    "why-seat-taken": "座席上已有人登录。",
+    "why-agent-elsewhere": "已在另一座席登录。",
+    "why-not-logged-in": "座席未登录。",
+    "why-seat-lent": "座席已借出。",
+    "why-unknown-reason": "没有这个置忙原因。",
 }
 SPARE: tuple[tuple[int, int], ...] = ((600, 250), (0, 100), (500, 250), (0, 100), (400, 400))
 """instead of speech when no synthesizer is there"""

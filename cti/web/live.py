@@ -56,6 +56,9 @@ ROOM: Mapping[str, tuple[str, str]] = {
     "ConferenceEnded": ("三方通话结束：{why}", "three-party call over: {why_en}"),
 }
 
+SEAT_FACTS = frozenset({"SeatStatus", "RingMissed", "SeatLoginRefused", "DedicatedRefused"})
+"""told to the seat itself (`seat`) and to supervisors; a seat the switch took out after rings in vain is an `alert`"""
+
 
 class Live:
     """Hands each fact to the seats it concerns. ``site`` gives the calls as they are now."""
@@ -91,6 +94,11 @@ class Live:
                     entry[1].put_nowait(event)
 
     def _events(self, fact: Fact) -> Iterator[tuple[str, Event]]:
+        if fact.kind in SEAT_FACTS:
+            seat = str(fact.data.get("seat", ""))
+            missed = fact.kind == "SeatStatus" and fact.data.get("reason") == "missed"
+            yield seat, ("alert" if missed else "seat", {**fact.data, "step": fact.kind, "at": fact.at})
+            return
         call = self._site().calls.get(fact.ref)
         if fact.kind in ROOM and call is not None:
             of = next((c for c in call.conferences if c.id == fact.data.get("transfer")), None)

@@ -12,6 +12,7 @@ from aiohttp import web
 
 from conference.words import REFUSALS
 from cti.core.asking import CODES
+from cti.core.seat_desk import SEAT_CODES
 
 STATUS: Mapping[str, int] = {
     "malformed-json": 400, "not-signed-in": 401, "wrong-role": 403, "unknown-call": 404, "unknown-transfer": 404,
@@ -19,6 +20,9 @@ STATUS: Mapping[str, int] = {
     "no-route": 409, "bounce": 409, "three-takers": 409, "caller-gone": 409, "room-open": 409,
     "no-room": 404, "no-recording": 404, "not-in-room": 409, "alone": 409, "decided": 409, "room-full": 409,
     "member-rings": 409, "no-voice": 409, "no-member": 404, "unknown-choice": 422,
+    "dedicated-only": 409, "unknown-seat": 404, "not-your-seat": 403, "wrong-pin": 403,
+    "login-locked": 429, "seat-taken": 409, "agent-elsewhere": 409, "not-logged-in": 409, "seat-lent": 409,
+    "not-ready": 409, "unknown-reason": 422,
     "too-large": 413, "not-json": 415, "invalid-field": 422, "idempotency-key-reused": 422,
     "too-many-listeners": 429, "failed": 500, "switch-away": 503, "ledger-away": 503,
 }  # fmt: skip
@@ -27,6 +31,7 @@ STATUS: Mapping[str, int] = {
 WORDS: Mapping[str, tuple[str, str]] = {
     **CODES,
     **REFUSALS,
+    **SEAT_CODES,
     "malformed-json": ("请求体不是 JSON 对象", "the body is not a JSON object"),
     "not-signed-in": ("缺少令牌，或令牌无效、已过期", "no token, or it is invalid or expired: cti token"),
     "wrong-role": ("该角色不能做这件事", "this role may not do that"),

@@ -122,8 +122,8 @@ async def test_nobody_free_goes_on_to_the_next_target_at_once(on: Stage) -> None
     taken = await ringing_at_110(on)
     await first.wait_heard(taken.phone.name, 4)
     free = next(on.seats[n] for n in ("8001", "8002") if on.seats[n] is not taken.phone)
-    busy = await free.dial("1901")
-    await on.seats["1901"].wait_incoming(3)
+    busy = await free.dial("600")
+    assert await busy.wait_answered(5)
     (caller,) = [row.split("!")[0] for row in await on.rows("core show channels concise") if "13900005678" in row
                  and "PJSIP/pstn" in row]  # fmt: skip
     await on.rows(f"dialplan set chanvar {caller} SHARED(ROUTE_110) queue~110-dedicated~15|queue~110-dedicated~3")
@@ -249,8 +249,8 @@ async def test_no_place_in_line_is_given_up_for_a_target_that_is_away(on: Stage)
     taken = await ringing_at_110(on)
     await first.wait_heard(taken.phone.name, 4)
     free = next(on.seats[n] for n in ("8001", "8002") if on.seats[n] is not taken.phone)
-    busy = await free.dial("1901")
-    await on.seats["1901"].wait_incoming(3)
+    busy = await free.dial("600")
+    assert await busy.wait_answered(5)
     (caller,) = [row.split("!")[0] for row in await on.rows("core show channels concise") if "13900005678" in row
                  and "PJSIP/pstn" in row]  # fmt: skip
     await on.rows(f"dialplan set chanvar {caller} SHARED(ROUTE_110) queue~110-dedicated~15|dial~PJSIP/8003~5~~~1")
