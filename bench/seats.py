@@ -173,15 +173,19 @@ async def until_right(instance: Instance, since: float, expected: int) -> dict[s
     """From ``since`` (a process was started) till all ``expected`` members are what the service says, ms."""
     api = f"http://127.0.0.1:{instance.ports.http}/status"
     async with second_link(instance) as ami, aiohttp.ClientSession() as http:
+        every = [*(h.number for h in instance.directory.hotlines), *(f"{p}-dedicated" for p in PLATFORMS)]
+        lines = [*PLATFORMS, *(f"{p}-dedicated" for p in PLATFORMS)]  # each seat is in one of these
         linked = (time.perf_counter() - since) * 1000
-        members = Members(ami, lambda: None, lambda _: (), (), ())
+        members = Members(ami, lambda: None, lambda _: (), {}, ())
         while True:
             asked = time.perf_counter()
             with contextlib.suppress(aiohttp.ClientError, AmiError):  # a part is not there yet
                 async with http.get(api) as answer:
                     said = {s["number"]: s["status"] == "ready" for s in (await answer.json())["seats"]}
-                places = await members.places()
-                if len(places) == expected and all(place.paused != said[place.seat] for place in places):
+                places = [place for line in lines for place in await members.places(line)]
+                if len(places) == len(said) and all(place.paused != said[place.seat] for place in places):
+                    places = [place for line in every for place in await members.places(line)]
+                    assert len(places) == expected and all(place.paused != said[place.seat] for place in places)
                     return {"started_to_linked": round(linked, 1),
                             "linked_to_right": round(max(0.0, (asked - since) * 1000 - linked), 1),
                             "started_to_right": round((asked - since) * 1000, 1)}  # fmt: skip

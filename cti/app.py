@@ -105,7 +105,7 @@ class Service:
             wanted=WANTED, on_event=self._on_message, on_up=self._on_up, on_down=self._on_down,
             meter=ami_meter)  # fmt: skip
         self.seating = seating = Seating(directory, self.metrics)
-        seating.members = Members(self.ami, seating.wanted, seating.barred, seating.general, seating.dedicated)
+        seating.members = Members(self.ami, seating.wanted, seating.barred, seating.lines, seating.dedicated)
         self.switch = AmiSwitch(
             self.ami, lambda division: routes_for(directory, division, hour(), self.unreachable),
             ami_meter, now_us, seating.members)  # fmt: skip
@@ -348,9 +348,9 @@ class Service:
             for phase in Phase:
                 if phase is not Phase.ENDED:
                     self.metrics.live_calls.labels(str(phase)).set(phases[phase])
-            self.metrics.seats.clear()
-            self.metrics.seat_status.clear()
-            for row in self._seat_rows():
-                self.metrics.seats.labels(row["platform"], row["kind"], row["state"]).inc()
-                self.metrics.seat_status.labels(row["platform"], row["kind"], row["status"]).inc()
+            rows = self._seat_rows()
+            for gauge, part in ((self.metrics.seats, "state"), (self.metrics.seat_status, "status")):
+                gauge.clear()
+                for labels, count in Counter((r["platform"], r["kind"], r[part]) for r in rows).items():
+                    gauge.labels(*labels).set(count)
             await asyncio.sleep(POLL_S)

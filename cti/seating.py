@@ -13,7 +13,7 @@ from typing import Any
 import structlog
 
 from cti.ami.actions import AmiError
-from cti.ami.members import Members
+from cti.ami.members import Members, Resynced
 from cti.core import events as e
 from cti.core import seat_desk, seats
 from cti.core.asking import No
@@ -21,14 +21,18 @@ from cti.core.model import SeatNow, SeatStatus
 from cti.directory import Directory
 from cti.metrics import Metrics
 from cti.pins import NOBODY, pin_is
+from cti.routes import line_of
 from cti.runtime import Runtime
 
 log = structlog.get_logger(__name__)
 
 STANDS_US = 6 * 3600 * 1_000_000
 """between two snapshots: the state is rebuilt from the ledger's last day, so each must be well inside it"""
-LOOK_S = 60.0
-"""between two looks whether the waiting lines still agree"""
+LOOK_S = 1.0
+"""between two looks at a line, one after the other, whether they still agree"""
+TELL_S = 60.0
+AGAIN_S = 5.0
+"""after a link is up all is looked at once more: [seats-boot] may have been at work meanwhile"""
 SOON_S = 0.2
 """the same while a look is owed: Asterisk answers AMI before app_queue is there"""
 
@@ -49,7 +53,9 @@ class Seating:
         self.known = False
         self._lockout = seat_desk.Lockout()
         self._lines = {h.number: frozenset(s.number for s in directory.serving(h)) for h in directory.hotlines}
-        self.general = tuple(h.number for h in directory.hotlines)
+        self.lines: dict[str, frozenset[str]] = {**self._lines, **{
+            line_of(p, "dedicated", directory): frozenset(s.number for s in directory.seats_of(p, "dedicated"))
+            for p in directory.platforms}}  # fmt: skip
         self.dedicated = tuple(s.number for s in directory.seats if s.kind == "dedicated")
         self._skills = {h.number: frozenset(h.skills) for h in directory.hotlines}
         self._told: dict[str, int] = {}
@@ -99,6 +105,9 @@ class Seating:
         await self.runtime.ask(lambda _: None)
         found = await self.members.resync()
         self._owed = found.seats == 0 and self.known
+        self._count(found, at)
+
+    def _count(self, found: Resynced, at: int) -> None:
         for seat, line in found.strangers:
             told = e.DedicatedRefused("", at, seat, "general-queue", line)
             self.runtime.hear(told, "service", f"stranger/{seat}/{line}/{at}")
@@ -109,17 +118,25 @@ class Seating:
     async def keep(self, linked: Callable[[], bool], now_us: Callable[[], int]) -> None:
         """Until cancelled: look again now and then, or soon where a look is owed; tell where each seat stands."""
         clock = asyncio.get_running_loop().time
-        due = clock() + LOOK_S
+        due = tell = clock() + LOOK_S
+        again, was = clock() + AGAIN_S, False
         while True:
             await asyncio.sleep(SOON_S)
-            if clock() < due and not self._owed:
-                continue
-            if clock() >= due:
-                due = clock() + LOOK_S
+            if linked() and not was:
+                again = clock() + AGAIN_S
+            was = linked()
+            if clock() >= again:
+                again, self._owed = float("inf"), True
+            if clock() >= tell:
+                tell = clock() + TELL_S
                 self._tell_all(now_us())
-            if linked():
+            if (clock() >= due or self._owed) and linked():
+                due = clock() + LOOK_S
                 try:
-                    await self.agree(now_us())
+                    if self._owed:
+                        await self.agree(now_us())
+                    else:
+                        self._count(await self.members.look(), now_us())
                 except AmiError as why:
                     log.info("seats_not_looked_at", why=str(why))
 

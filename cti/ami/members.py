@@ -26,8 +26,9 @@ AT_ONCE = 64
 """actions on their way while many seats are put right; the link keeps their order"""
 SKILL = "skill"
 """reason of a line that the seat serves and its agent does not"""
+FAMILIES = ("seat", "seat-not")
+"""AstDB: what a seat is; the lines its agent does not serve"""
 LIST_S = 10.0
-"""for the list of all members: 100,000 rows take seconds"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,13 +53,17 @@ class Resynced:
 
 class Members:
     """``wanted`` gives each seat's member, None when it is not known yet (then nothing is touched); ``barred`` the
-    lines a ready seat's agent does not serve; ``general`` the lines no dedicated seat may be in."""
+    lines a ready seat's agent does not serve; ``lines`` whose seats are in each; those without a dedicated seat are
+    lines none may be in."""
 
     def __init__(self, ami: AmiClient, wanted: Callable[[], Mapping[str, Member] | None],
-                 barred: Callable[[str], Collection[str]], general: Collection[str],
+                 barred: Callable[[str], Collection[str]], lines: Mapping[str, Collection[str]],
                  dedicated: Collection[str]) -> None:  # fmt: skip
         self._ami, self._wanted, self._barred = ami, wanted, barred
-        self._general, self._dedicated = frozenset(general), frozenset(dedicated)
+        self._lines, self._dedicated = lines, frozenset(dedicated)
+        self._general = frozenset(line for line in lines if not self._dedicated & set(lines[line]))
+        self._cover = cover(lines)
+        self._turn = 0
 
     async def sync(self, seat: str) -> None:
         """Make one seat agree. Raises AmiError."""
@@ -67,29 +72,48 @@ class Members:
             await self._set(seat, every[seat])
 
     async def resync(self) -> Resynced:
-        """Make all agree; only what differs is sent. Raises AmiError."""
+        """Make all agree; only what differs is sent. One line of each seat is looked at, for a seat is paused in all of
+        its lines by one action; the others in turn (`look`). Raises AmiError."""
         every = self._wanted()
         if every is None:
             return Resynced()
-        places = await self.places()
-        if not places:
+        places = [place for line in self._cover for place in await self.places(line)]
+        return await self._right(every, places, marks=True) if places else Resynced()
+
+    async def look(self) -> Resynced:
+        """The next line: what somebody's hand changed there. Raises AmiError."""
+        every, lines = self._wanted(), list(self._lines)
+        if every is None or not lines:
             return Resynced()
-        marks = await self._tree("seat")
-        nots = await self._tree("seat-not")
+        self._turn = (self._turn + 1) % len(lines)
+        return await self._right(every, await self.places(lines[self._turn]), marks=False)
+
+    async def _right(self, every: Mapping[str, Member], places: Sequence[Place], *, marks: bool) -> Resynced:
         strangers = tuple((p.seat, p.line) for p in places if p.seat in self._dedicated and p.line in self._general)
         for seat, line in strangers:
             with contextlib.suppress(AmiRefused):
                 await self._ami.action("QueueRemove", {"Queue": line, "Interface": f"PJSIP/{seat}"})
-        wrong = {p.seat for p in places if p.seat in every and not self._agrees(p, every[p.seat])}
-        wrong |= {n for n, m in every.items() if marks.get(n) != m.mark or nots.get(n, "") != self._barred_text(n, m)}
-        order = sorted(wrong)
+        paused = {p.seat for p in places if p.seat in every and not self._agrees(p, every[p.seat])}
+        noted = await self._unlike(every) if marks else {}
+        order = sorted(paused | set(noted))
         for start in range(0, len(order), AT_ONCE):
-            await asyncio.gather(*(self._set(seat, every[seat]) for seat in order[start : start + AT_ONCE]))
+            await asyncio.gather(*(
+                self._set(seat, every[seat], seat in paused, noted.get(seat, ()))
+                for seat in order[start : start + AT_ONCE]))  # fmt: skip
         return Resynced(len(every), tuple(order), strangers)
 
-    async def places(self) -> Sequence[Place]:
-        """Every seat's place in every line. Raises AmiError."""
-        rows = await self._ami.list_action("QueueStatus", timeout=LIST_S)
+    async def _unlike(self, every: Mapping[str, Member]) -> dict[str, tuple[str, ...]]:
+        """Seats of which AstDB says something else, and in which of its families."""
+        held = {family: await self._tree(family) for family in FAMILIES}
+        found = {
+            number: tuple(f for f in FAMILIES if held[f].get(number, "") != self._noted(f, number, member))
+            for number, member in every.items()
+        }  # fmt: skip
+        return {number: families for number, families in found.items() if families}
+
+    async def places(self, line: str) -> Sequence[Place]:
+        """Every seat's place in a line. Raises AmiError."""
+        rows = await self._ami.list_action("QueueStatus", {"Queue": line}, timeout=LIST_S)
         return [
             Place(str(r.get("Queue")), str(r.get("StateInterface") or "").removeprefix("PJSIP/"),
                   str(r.get("Paused")) == "1", str(r.get("PausedReason") or ""))
@@ -101,23 +125,29 @@ class Members:
             return place.paused and place.reason == SKILL
         return place.paused == member.paused and (not member.paused or place.reason == member.reason)
 
-    def _barred_text(self, seat: str, member: Member) -> str:
+    def _noted(self, family: str, seat: str, member: Member) -> str:
+        """What AstDB must hold."""
+        if family == "seat":
+            return member.mark
         return "" if member.paused else "-".join(sorted(self._barred(seat)))
 
-    async def _set(self, seat: str, member: Member) -> None:
+    async def _set(self, seat: str, member: Member, pause: bool = True, families: Collection[str] = FAMILIES) -> None:
         """The pause first: it is what counts for calls."""
-        pause = {"Interface": f"PJSIP/{seat}", "Paused": "true" if member.paused else "false"}
+        if pause:
+            await self._pause(seat, member)
+        for family in families:
+            row = {"Family": family, "Key": seat, "Val": self._noted(family, seat, member)}
+            await self._ami.action("DBPut", row)
+
+    async def _pause(self, seat: str, member: Member) -> None:
+        said = {"Interface": f"PJSIP/{seat}", "Paused": "true" if member.paused else "false"}
         if member.reason:
-            pause["Reason"] = member.reason
+            said["Reason"] = member.reason
         with contextlib.suppress(AmiRefused):  # a seat in no line at all
-            await self._ami.action("QueuePause", pause)
-        if not member.paused:
-            for line in sorted(self._barred(seat)):
-                with contextlib.suppress(AmiRefused):
-                    await self._ami.action(
-                        "QueuePause", {**pause, "Queue": line, "Paused": "true", "Reason": SKILL})  # fmt: skip
-        await self._ami.action("DBPut", {"Family": "seat", "Key": seat, "Val": member.mark})
-        await self._ami.action("DBPut", {"Family": "seat-not", "Key": seat, "Val": self._barred_text(seat, member)})
+            await self._ami.action("QueuePause", said)
+        for line in () if member.paused else sorted(self._barred(seat)):
+            with contextlib.suppress(AmiRefused):
+                await self._ami.action("QueuePause", {**said, "Queue": line, "Paused": "true", "Reason": SKILL})
 
     async def _tree(self, family: str) -> dict[str, str]:
         """An AstDB family; empty when there is none."""
@@ -129,3 +159,14 @@ class Members:
             str(r.get("Key") or "").rpartition("/")[2]: str(r.get("Val") or "")
             for r in rows if r.get("Event") == "DBGetTreeResponse"
         }  # fmt: skip
+
+
+def cover(lines: Mapping[str, Collection[str]]) -> tuple[str, ...]:
+    """Few lines that have every seat among them: the longest first."""
+    left = {seat for seats in lines.values() for seat in seats}
+    chosen = []
+    for line in sorted(lines, key=lambda name: -len(lines[name])):
+        if left & set(lines[line]):
+            chosen.append(line)
+            left -= set(lines[line])
+    return tuple(chosen)

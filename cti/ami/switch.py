@@ -28,6 +28,9 @@ COLLEAGUE_S = 20
 FAMILIES = ("route", "route-danger")
 """AstDB families of the ordinary routes and of those for danger"""
 
+STATES = {"Not in use": "NOT_INUSE", "In use": "INUSE", "Ring+Inuse": "RINGINUSE", "On Hold": "ONHOLD"}
+"""a device state as people read it (ast_devstate2str) → its name; the others differ in case alone"""
+
 log = structlog.get_logger(__name__)
 
 
@@ -136,11 +139,11 @@ class AmiSwitch:
         """Seat number or trunk name → Asterisk's device state (NOT_INUSE, UNAVAILABLE…); empty without a link."""
         states: dict[str, str] = {}
         try:
-            listed = await self._ami.list_action("DeviceStateList")
+            listed = await self._ami.list_action("PJSIPShowEndpoints")  # DeviceStateList has a row a seat and line more
         except AmiError:
             return states
         for message in listed:
-            device = str(message.get("Device") or "")
-            if device.startswith("PJSIP/"):
-                states[device.removeprefix("PJSIP/")] = str(message.get("State") or "")
+            if message.get("Event") == "EndpointList":
+                said = str(message.get("DeviceState") or "")
+                states[str(message.get("ObjectName") or "")] = STATES.get(said, said.upper())
         return states

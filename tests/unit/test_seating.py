@@ -104,7 +104,7 @@ async def test_an_agent_serves_the_lines_his_skills_allow(directory: Directory) 
 async def test_what_is_not_known_is_left_as_asterisk_has_it(directory: Directory) -> None:
     site = Site(directory)
     assert site.seating.wanted() is None
-    untouched = Members(None, site.seating.wanted, site.seating.barred, (), ())  # type: ignore[arg-type]
+    untouched = Members(None, site.seating.wanted, site.seating.barred, {}, ())  # type: ignore[arg-type]
     await untouched.sync("1001")
     assert (await untouched.resync()).seats == 0
     site.seating.known = True
