@@ -60,6 +60,7 @@ async def fourth_stays(r: Room) -> None:
     one.hangup()
     await r.settle(gone, each_other(r.scene.caller, two, boss))
     await r.dwell(0.0, 0.5)
+    r.kept = two is r.guest
     gone = time.monotonic()
     two.hangup()
     await r.settle(gone, each_other(r.scene.caller, boss))

@@ -75,6 +75,8 @@ class Room:
     ended: Outcomes = field(default_factory=list)
     """terminal records besides the one of the call's own transfer"""
     refusals: int = 0
+    kept: bool = False
+    """a fourth member has the caller as the guest leaves last: he was handed on, not given back"""
 
     @property
     def three(self) -> tuple[Call, Call, Call]:
@@ -93,7 +95,7 @@ class Room:
         """What the transfers of this call may be on record as: a guest who is gone before the caller, and within 5 s of
         joining, has vanished (docs/transfer-machine.md)."""
         stayed = min(self.guest.t_ended or math.inf, self.scene.caller.t_ended or math.inf) - self.joined
-        vanished = (self.guest.t_ended or math.inf) < (self.scene.caller.t_ended or math.inf)
+        vanished = not self.kept and (self.guest.t_ended or math.inf) < (self.scene.caller.t_ended or math.inf)
         may: Outcomes = []
         if not vanished or stayed > GOOD_S - 0.2:
             may.append(("answered", ""))
