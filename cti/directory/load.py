@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from cti.directory.model import ConferenceRules, Directory, Hotline, Nuisance, Route, Seat, Trunk
+from cti.directory.model import CallbackRules, ConferenceRules, Directory, Hotline, Nuisance, Route, Seat, Trunk
 from cti.directory.rules import Site, find_faults
 from cti.problem import ConfigError, Problem, did_you_mean
 from cti.yamlfile import Document, load
@@ -26,6 +26,7 @@ class _File(BaseModel):
 class _Hotlines(_File):
     hotlines: tuple[Hotline, ...] = Field(min_length=1, max_length=64)
     conference: ConferenceRules = ConferenceRules()
+    callbacks: CallbackRules = CallbackRules()
 
 
 class _Seats(_File):
@@ -82,7 +83,7 @@ def check_directory(folder: Path, today: dt.date) -> Checked:
         problems += found
         parts[name] = getattr(file, name, None)
         if isinstance(file, _Hotlines):
-            parts["conference"] = file.conference
+            parts["conference"], parts["callbacks"] = file.conference, file.callbacks
     directory = None
     if not problems:
         directory = Directory.model_construct(**parts)

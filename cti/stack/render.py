@@ -13,8 +13,9 @@ from typing import Any
 
 import jinja2
 
+from cti.core.priority import Band
 from cti.core.routing import WHY_OF
-from cti.directory import Directory
+from cti.directory import Directory, Hotline
 from cti.directory.fields import CANCEL_KEY, ROOM_KEYS
 from cti.routes import line_of, routes
 
@@ -67,15 +68,16 @@ class Place(Told):
 def _facts(directory: Directory, told: Told, instance_key: bytes) -> dict[str, Any]:
     keys, names = _keys(directory)
     queues = []
-    for hotline in directory.hotlines:
+    for hotline in (h for h in directory.hotlines if not h.shares):
         rules = hotline.queue
         common = {"ring": rules.ring, "wrapup": rules.wrapup, "max_waiting": rules.max_waiting}
         general = directory.seats_of(hotline.platform, "general")
-        queues.append({"name": hotline.number, "weight": 0, "seats": general, **common})
+        offers = any(h.queue.callback for h in directory.hotlines if h.line == hotline.number)
+        queues.append({"name": hotline.number, "weight": 0, "seats": general, "callback": offers, **common})
     for platform in directory.platforms:
         seats = directory.seats_of(platform, "dedicated")
         queues.append({"name": f"{platform}-dedicated", "weight": DEDICATED_WEIGHT, "seats": seats,
-                       "ring": 12, "wrapup": 0, "max_waiting": 100})  # fmt: skip
+                       "ring": 12, "wrapup": 0, "max_waiting": 100, "callback": False})  # fmt: skip
     every = routes(directory)
     folders: dict[str, Path] = {}
     if isinstance(told, Place):
@@ -90,9 +92,11 @@ def _facts(directory: Directory, told: Told, instance_key: bytes) -> dict[str, A
         "agi": {"host": told.agi_host, "port": told.agi_port},
         "seats": [{"number": s.number, "platform": s.platform, "kind": s.kind, "secret": s.password(instance_key),
                    "features": names.get(s.platform, FIXED)} for s in directory.seats],
-        "trunks": directory.trunks, "hotlines": [{"number": h.number, "platform": h.platform, "division":
-        h.division, "priority": h.priority,
-                      "wait": h.queue.wait, "recall": h.recall} for h in directory.hotlines],
+        "trunks": directory.trunks, "hotlines": [_hotline(h) for h in directory.hotlines],
+        "bands": [{"name": band.name, "value": int(band)} for band in Band],
+        "calls_most": len(told.rtp) // 4 * 85 // 100,
+        "callback": {"trunk": directory.callbacks.trunk or next((t.name for t in directory.trunks), ""),
+                     "ring": directory.callbacks.ring, "keep": directory.callbacks.keep},
         "queues": queues,
         "keys": keys,
         "room": directory.conference,
@@ -103,6 +107,26 @@ def _facts(directory: Directory, told: Told, instance_key: bytes) -> dict[str, A
         "routes": [{"name": f"ROUTE_DANGER_{to}" if danger else f"ROUTE_{to}", "text": every[to, "*", danger]}
                    for danger in (False, True) for to in directory.platforms if (to, "*", danger) in every],
     }  # fmt: skip
+
+
+def _hotline(hotline: Hotline) -> dict[str, Any]:
+    """A hotline as trunk.conf and the globals tell it; times of day in seconds, dates and days as texts to look in."""
+    rules, opening = hotline.queue, hotline.opening
+    made: dict[str, Any] = {
+        "number": hotline.number, "platform": hotline.platform, "division": hotline.division, "line": hotline.line,
+        "priority": hotline.priority, "wait": rules.wait, "recall": hotline.recall, "max_waiting": rules.max_waiting,
+        "overflow_after": rules.overflow.after if rules.overflow else "",
+        "overflow_to": rules.overflow.to if rules.overflow else "",
+        "say_first": rules.announce.first, "say_every": rules.announce.every,
+        "greeting": f"greeting-{hotline.number}" if hotline.greeting else "", "callback": int(rules.callback),
+        "opening": None,
+    }  # fmt: skip
+    if opening:
+        first, last = (int(t[:2]) * 3600 + int(t[3:]) * 60 for t in opening.hours.split("-"))
+        made["opening"] = {"first": first, "last": last, "days": "".join(map(str, opening.days)),
+                           "closed": ".".join(map(str, opening.holidays)),
+                           "open": ".".join(map(str, opening.workdays))}  # fmt: skip
+    return made
 
 
 def _keys(directory: Directory) -> tuple[list[dict[str, Any]], dict[str, str]]:
