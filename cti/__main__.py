@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from cti.cli.callbacks import callbacks
 from cti.cli.check import check
 from cti.cli.dialtest import dialtest
 from cti.cli.look import replay, status, trace
@@ -24,12 +25,13 @@ def main() -> None:
     cti render DIR                你自己的 Asterisk 的配置 / the configuration for an Asterisk of yours
     cti status                    现在如何 / how things stand
     cti token --seat 1001         接口令牌 / a token for the API
+    cti callbacks                 回电任务 / who is to be called back
     cti trace REF                 一通电话的经过 / one call as a ladder
     cti dialtest onekey-12345-110 拨测 / real calls with test phones
     """
 
 
-for command in (check, run, up, render_command, status, trace, replay, dialtest, token):
+for command in (check, run, up, render_command, status, trace, replay, callbacks, dialtest, token):
     main.add_command(command)
 
 if __name__ == "__main__":

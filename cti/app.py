@@ -27,7 +27,7 @@ from cti.core import events as e
 from cti.core.answer_rate import RULE, TARGET_PERCENT, answer_rate
 from cti.core.entry import EntryBook, Nuisance
 from cti.core.facts import CorruptFact, Fact, FactId
-from cti.core.model import Phase
+from cti.core.model import CallbackState, Phase
 from cti.directory import Directory
 from cti.intake import Intake
 from cti.ledger.ledger import Ledger
@@ -39,6 +39,7 @@ from cti.routes import routes, routes_for
 from cti.runtime import Runtime
 from cti.settings import Settings
 from cti.web.auth import Tokens
+from cti.web.callbacks import CallbacksApi
 from cti.web.conferences import ConferencesApi
 from cti.web.server import Api, WebServer
 from cti.web.transfers import TransfersApi
@@ -142,7 +143,8 @@ class Service:
 
     def _apis(self) -> Sequence[Api]:
         tokens = Tokens(self.settings.http.read_secret())
-        return (TransfersApi(self.runtime, tokens, self.directory, now_us), ConferencesApi(self.runtime, tokens))
+        return (TransfersApi(self.runtime, tokens, self.directory, now_us), ConferencesApi(self.runtime, tokens),
+                CallbacksApi(self.runtime, tokens, self.directory, now_us))  # fmt: skip
 
     async def close(self) -> None:
         """After `run`: what was begun is finished, files and links are closed."""
@@ -256,6 +258,8 @@ class Service:
             "abandoned": rate.abandoned,
             "timed_out": rate.timed_out,
             "refused": rate.refused,
+            "callback": rate.callback,
+            "callbacks_open": self._callbacks(),
             "answer_rate": rate.text,
             "target_percent": TARGET_PERCENT,
             "meets_target": rate.meets_target,
@@ -290,6 +294,11 @@ class Service:
             "anomalies": len(memory.anomalies.since(since)),
         }  # fmt: skip
 
+    def _callbacks(self) -> dict[str, int]:
+        """Open callback tasks by priority."""
+        open_ones = (t for t in self.runtime.site.callbacks.values() if t.state is not CallbackState.ENDED)
+        return dict(Counter(task.priority for task in open_ones))
+
     async def _poll(self) -> None:
         """Seats and trunks as Asterisk sees them, the routes that follow from it, and the gauges."""
         while True:
@@ -305,6 +314,9 @@ class Service:
             for phase in Phase:
                 if phase is not Phase.ENDED:
                     self.metrics.live_calls.labels(str(phase)).set(phases[phase])
+            waiting = self._callbacks()
+            for priority in ("high", "normal"):
+                self.metrics.callbacks_open.labels(priority).set(waiting.get(priority, 0))
             self.metrics.seats.clear()
             for seat in self.directory.seats:
                 state = self.devices.get(seat.number, "unknown").lower()

@@ -2,6 +2,7 @@
 
     python -m cti.core.diagram > docs/transfer-machine.md
     python -m cti.core.diagram conference > docs/conference-machine.md
+    python -m cti.core.diagram callback > docs/callback-machine.md
 
 Knows: the tables. Nothing is drawn by hand, so no picture can differ from what runs; a test holds the files to it.
 """
@@ -13,9 +14,10 @@ from collections.abc import Mapping
 
 from conference import room
 from conference import rules as cells
+from cti.core import callbacks
 from cti.core import events as e
 from cti.core import transfer as machine
-from cti.core.model import RoomState, TransferState
+from cti.core.model import CallbackState, RoomState, TransferState
 
 HEAD = """# The {name} machine
 
@@ -73,6 +75,28 @@ def conference() -> str:
     return head + "\n".join(lines) + _table([str(s) for s in RoomState], table) + FOOT + more
 
 
+def callback() -> str:
+    """A callback task, the same way."""
+    moves: Moves = {("[*]", "due"): ["CallbackDue"], ("[*]", "placed"): ["CallbackAsked"]}
+    for state, rows in callbacks.TABLE.items():
+        for kind, rule in rows.items():
+            if isinstance(rule, callbacks.To):
+                moves.setdefault((str(state), str(rule.state)), []).append(kind.__name__)
+    lines = _arrows(moves)
+    lines += [
+        f"    due --> ended: {callbacks.ATTEMPTS} attempts spent, or the number is none",
+        "    due --> ended: deadline (expired)",
+        "    placed --> ended: deadline (expired)",
+        "    taken --> due: deadline",
+        "    ringing --> due: deadline",
+        "    talking --> ended: deadline (answered)",
+        "    ended --> [*]",
+    ]
+    head = HEAD.format(name="callback", source="cti/core/callbacks.py", argument=" callback")
+    table = {kind: [_cell(callbacks.TABLE[s][kind]) for s in CallbackState] for kind in e.CALLBACK_EVENTS}
+    return head + "\n".join(lines) + _table([str(s) for s in CallbackState], table) + FOOT
+
+
 def _arrows(moves: Moves) -> list[str]:
     return [f"    {source} --> {target}: {', '.join(names)}" for (source, target), names in moves.items()]
 
@@ -95,9 +119,9 @@ def _when(cell: cells.Cell, notes: dict[str, None]) -> str:
     return f"{_when(cell.then, notes)} if {letter}; {_when(cell.otherwise, notes)}"
 
 
-def _cell(rule: machine.Rule | cells.Rule) -> str:
+def _cell(rule: machine.Rule | cells.Rule | callbacks.Rule) -> str:
     match rule:
-        case machine.To() | cells.To():
+        case machine.To() | cells.To() | callbacks.To():
             return f"→ {rule.state}"
         case machine.Ignore() | cells.Ignore():
             return "·"
@@ -106,4 +130,5 @@ def _cell(rule: machine.Rule | cells.Rule) -> str:
 
 
 if __name__ == "__main__":
-    print(conference() if sys.argv[1:] == ["conference"] else diagram(), end="")
+    drawn = {"": diagram, "conference": conference, "callback": callback}
+    print(drawn["".join(sys.argv[1:2])](), end="")

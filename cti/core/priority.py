@@ -1,7 +1,8 @@
-"""Who goes first in any waiting line: danger, then recalled, then transferred, then routine (DOMAIN.md, transfer rule 6).
+"""Who goes first in any waiting line: danger, recalled, transferred, routine (DOMAIN.md, transfer rule 6).
 
-The one place of these figures. The dialplan gets them as globals ``PRIO_…`` and adds the hotline's own priority, so that it
-only orders callers of one band. Must not know: app_queue, whose QUEUE_PRIO they become (a higher one is served first).
+The one place of these figures. The dialplan gets them as globals ``PRIO_…`` and adds the hotline's own priority, so
+that it only orders callers of one band. Must not know: app_queue, whose QUEUE_PRIO they
+become: higher is served first.
 """
 
 from __future__ import annotations

@@ -84,7 +84,6 @@ class QueueRules(_Frozen):
     wrapup: Annotated[int, Field(strict=True, ge=0, le=600)] = 0
     """pause after each call"""
 
-
     overflow: Overflow | None = None
     announce: Announce = Announce()
     callback: Annotated[bool, Field(strict=True)] = False
@@ -117,7 +116,7 @@ class Hotline(_Frozen):
     priority: Annotated[int, Field(strict=True, ge=0, le=100)] = 0
     """higher is served first where hotlines share seats"""
     shares: HotlineNumber | None = None
-    """its callers wait in that hotline's line, with the same seats; number, greeting and statistics stay its own (双号并行)"""
+    """its callers wait in that hotline's line, for the same seats; number, greeting and figures stay its own (双号)"""
     greeting: Note | None = None
     """spoken to who waits, over the music"""
     opening: Opening | None = None

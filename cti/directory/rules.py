@@ -203,8 +203,7 @@ def hotlines_are_served(site: Site) -> Faults:
             if other != platform and not directory.route(other, hotline.division):
                 yield site.warning(
                     ("hotlines", i, "number"),
-                    f"热线 {hotline.number} 没有通向 {other} 的路由 / "
-                    f"hotline {hotline.number} has no route to {other}",
+                    f"热线 {hotline.number} 没有通向 {other} 的路由 / hotline {hotline.number} has no route to {other}",
                     f'在 routes.yaml 加 to: "{other}" / add one to routes.yaml',
                 )
 
@@ -226,7 +225,8 @@ def lines_lead_somewhere(site: Site) -> Faults:
         if overflow and (target is None or target.line == hotline.line):
             yield site.error(
                 ("hotlines", i, "queue", "overflow", "to"),
-                f"溢出目标 {overflow.to} 不是另一条队列的热线 / overflow to {overflow.to}: no hotline with another line",
+                f"溢出目标 {overflow.to} 不是另一条队列的热线 / "
+                f"overflow to {overflow.to}: no hotline with another line",
                 "写另一条热线的号码 / name another hotline",
             )
         if hotline.opening and hotline.platform == "110":

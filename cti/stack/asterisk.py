@@ -61,8 +61,9 @@ def modules_of(root: RuntimeRoot) -> Path:
     return found or root.path / "usr/lib/asterisk/modules"
 
 
-def write_configuration(templates: Path, directory: Directory, place: Place, instance_key: bytes,
-                        root: RuntimeRoot) -> None:
+def write_configuration(
+    templates: Path, directory: Directory, place: Place, instance_key: bytes, root: RuntimeRoot
+) -> None:
     """Fill the state folder: configuration (secrets inside, so readable by the owner alone), prompts, empty folders."""
     for name in FOLDERS:
         (place.state / name).mkdir(parents=True, exist_ok=True)

@@ -82,8 +82,24 @@ def tone(steps: tuple[tuple[int, int], ...], level: float = 0.3) -> bytes:
     return out.tobytes()
 
 
-MELODY = (261.6, 329.6, 392.0, 329.6, 293.7, 349.2, 440.0, 349.2, 246.9, 293.7, 392.0, 293.7,
-          261.6, 329.6, 392.0, 523.3)
+MELODY = (
+    261.6,
+    329.6,
+    392.0,
+    329.6,
+    293.7,
+    349.2,
+    440.0,
+    349.2,
+    246.9,
+    293.7,
+    392.0,
+    293.7,
+    261.6,
+    329.6,
+    392.0,
+    523.3,
+)
 """Hz, one note a beat; above it the octave and the fifth. Ours, so that a caller hears music from the first packet:
 the packaged pieces begin with 0.6 s of silence (measured with `cti dialtest queue`)"""
 BEAT_MS = 420

@@ -18,6 +18,8 @@ STATUS: Mapping[str, int] = {
     "not-found": 404, "method-not-allowed": 405, "not-your-call": 409, "transfer-running": 409, "not-ringing": 409,
     "no-route": 409, "bounce": 409, "three-takers": 409, "caller-gone": 409, "room-open": 409,
     "no-room": 404, "not-in-room": 409, "alone": 409, "decided": 409, "unknown-choice": 422,
+    "unknown-callback": 404, "unknown-seat": 422, "unknown-result": 422, "callback-ended": 409, "callback-taken": 409,
+    "callback-no-number": 409, "seat-busy": 409,
     "too-large": 413, "not-json": 415, "invalid-field": 422, "idempotency-key-reused": 422,
     "too-many-listeners": 429, "failed": 500, "switch-away": 503,
 }  # fmt: skip
