@@ -1,8 +1,8 @@
 """Does an announcement delay the next offer? A seat turns ready while one caller waits: from there to the INVITE.
 
-Three lines at once on one installation, each with one seat and one caller: music alone; ours, a helper that whispers into the
-caller's ear without a pause; and app_queue's own announcement, 2 s of every 4 s. `--json` for machines. The bar is p95 <= 1.2 s,
-because app_queue looks once a second whether anybody can be rung.
+Three lines at once on one installation, each with one seat and one caller: music alone; ours, a helper that whispers
+into the caller's ear almost without a pause; and app_queue's own announcement, 2 s of every 4 s. `--json` for machines.
+The bar is p95 <= 1.2 s, because app_queue looks once a second whether anybody can be rung.
 """
 
 from __future__ import annotations
@@ -12,13 +12,14 @@ import asyncio
 import json
 import random
 import sys
+import time
 import wave
 from collections.abc import Sequence
 
 import numpy as np
 
 from bench.rig import instance, ratio
-from cti.dialtest.phone import Answer, Phone, Ring
+from cti.dialtest.phone import Phone, Ring
 from cti.dialtest.stack import Stage, stage
 from cti.directory import Directory
 from cti.directory.model import Announce
@@ -45,7 +46,8 @@ WAYS = {"music": ("12345", "1001"), "whispered": ("110", "8101"), "app_queue": (
 def _lines(directory: Directory) -> Directory:
     say = {"12345": Announce(first=0, every=10), "110": Announce.model_construct(first=1, every=1)}
     hotlines = tuple(
-        h.model_copy(update={"queue": h.queue.model_copy(update={"announce": say[h.number]})}) for h in directory.hotlines
+        h.model_copy(update={"queue": h.queue.model_copy(update={"announce": say[h.number]})})
+        for h in directory.hotlines
     )
     return directory.model_copy(update={"hotlines": hotlines})
 
@@ -61,16 +63,13 @@ async def one(on: Stage, way: str, caller: Phone, rng: random.Random) -> float:
     call = await caller.dial(number)
     await call.wait_answered(5)
     await asyncio.sleep(rng.uniform(4.0, 9.0))
-    seen = len(phone.calls)
-    loop = asyncio.get_running_loop()
+    began = time.monotonic()
     own.hangup()
-    began = loop.time()
-    async with asyncio.timeout(20):
-        while len(phone.calls) == seen:
-            await asyncio.sleep(0.001)
-    took = (loop.time() - began) * 1000
+    rung = await phone.wait_ringing(20)
+    assert rung.t_invite is not None
+    took = (rung.t_invite - began) * 1000
     call.hangup()
-    await phone.calls[-1].wait_ended(5)
+    await rung.wait_ended(5)
     await asyncio.sleep(0.3)
     return took
 
@@ -107,7 +106,8 @@ async def measure(n: int, seed: int) -> dict[str, list[float]]:
 def figures(values: Sequence[float]) -> dict[str, float]:
     """n, median, p95, max in ms."""
     median, p95, high = np.percentile(values, [50, 95, 100])
-    return {"n": len(values), "median": round(float(median), 1), "p95": round(float(p95), 1), "max": round(float(high), 1)}
+    rows = {"median": median, "p95": p95, "max": high}
+    return {"n": len(values), **{name: round(float(value), 1) for name, value in rows.items()}}
 
 
 def main() -> int:
@@ -124,7 +124,7 @@ def main() -> int:
         print(json.dumps({"ready_to_invite_ms": made, "p95_over_music": ratios, "bar_ms": BAR_MS, "passed": passed}))
     else:
         for way, row in made.items():
-            print(f"{way:10} n {row['n']:3}  median {row['median']:7.1f}  p95 {row['p95']:7.1f}  max {row['max']:7.1f} ms")
+            print(f"{way:10}" + "".join(f"  {name} {value:7.1f}" for name, value in row.items()) + "  ms")
         print(f"p95 over music alone: whispered {ratios['whispered']}, app_queue's own {ratios['app_queue']}")
         print(f"bar: whispered p95 <= {BAR_MS:.0f} ms: {'ok' if passed else 'FAILED'}")
     return 0 if passed else 1

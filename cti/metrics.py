@@ -33,7 +33,8 @@ class Metrics:
             "cti_overflows_total", "callers passed on to another line (TIMEOUT, FULL, CLOSED)",
             ("line", "to", "why"), registry=r)  # fmt: skip
         self.callbacks = Counter(
-            "cti_callbacks_total", "ended callback tasks by result (cti.core.callbacks.RESULTS)", ("hotline", "result"), registry=r)  # fmt: skip
+            "cti_callbacks_total", "ended callback tasks by result (cti.core.callbacks.RESULTS)",
+            ("hotline", "result"), registry=r)  # fmt: skip
         self.callbacks_open = Gauge("cti_callbacks_open", "callback tasks not ended", ("priority",), registry=r)
         self.transfers = Counter(
             "cti_transfers_total", "ended transfers (answered, returned, abandoned, cancelled, refused, unknown)",

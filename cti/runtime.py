@@ -163,7 +163,8 @@ class Runtime:
                     asked.append((heard, decided))
                     if not isinstance(decided, e.Event):
                         continue
-                    heard = Heard(decided, "service", f"asked/{getattr(decided, 'transfer', decided.ref)}")
+                    named = getattr(decided, "transfer", f"{type(decided).__name__}/{decided.ref}/{decided.at}")
+                    heard = Heard(decided, "service", f"asked/{named}")
                 if not memory.first_time(heard.key):
                     continue
                 event = heard.event

@@ -1,4 +1,4 @@
-"""A caller chooses to be called back: his place is kept, a seat gets the task at his turn, with or without the service."""
+"""A caller chooses to be called back: his place is kept, a seat gets the task at his turn, the service well or dead."""
 
 from __future__ import annotations
 
@@ -35,7 +35,8 @@ BUSY, ASKS, NEXT = "13800000000", "13800000001", "13800000002"
 
 
 @asynccontextmanager
-async def site(root: RuntimeRoot, directory: Directory, tmp: Path, seats: list[str]) -> AsyncIterator[tuple[Stage, Phone]]:
+async def site(root: RuntimeRoot, directory: Directory, tmp: Path, seats: list[str],
+               ) -> AsyncIterator[tuple[Stage, Phone]]:  # fmt: skip
     """An installation whose trunk leads to the caller's own telephone; afterwards no channel is left."""
     port = netports.free_udp_port()
     changed = lines(directory, "12345", callback=True)
@@ -97,8 +98,8 @@ def api(on: Stage, path: str, who: Who, body: dict[str, Any] | None = None) -> t
 async def test_his_place_is_kept_and_his_turn_rings_seat_then_him(
     runtime_root: RuntimeRoot, directory: Directory, tmp_path: Path, dead: bool
 ) -> None:
-    """The seat has him before the one who came later; both hear each other at once; the key to 110 works in that talk; what is
-    on record is the same when the service was dead from before the digit to after the talk."""
+    """The seat has him before the one who came later; both hear each other at once; the key to 110 works in that talk;
+    what is on record is the same when the service was dead from before the digit to after the talk."""
     async with site(runtime_root, directory, tmp_path, ["1001", "8001"]) as (on, home):
         seat, service = on.seats["1001"], on.instance.children["cti"]
         if dead:
@@ -145,8 +146,8 @@ async def test_his_place_is_kept_and_his_turn_rings_seat_then_him(
 async def test_tries_by_the_list_and_what_became_of_them(
     runtime_root: RuntimeRoot, directory: Directory, tmp_path: Path
 ) -> None:
-    """Busy at his turn: the task is in the list. Taken from there by a seat (API), no answer; then a person's word ends it.
-    The abandoned caller is in the same list."""
+    """Busy at his turn: the task is in the list. Taken from there by a seat (API), no answer; then a person's word ends
+    it. The abandoned caller is in the same list."""
     boss, agent = Who("supervisor"), Who("agent", "1001")
     async with site(runtime_root, directory, tmp_path, ["1001"]) as (on, home):
         seat = on.seats["1001"]

@@ -142,8 +142,8 @@ async def test_danger_then_recalled_then_transferred_then_routine(
 async def test_place_and_wait_are_said_into_the_ear_and_the_offer_comes_at_once(
     runtime_root: RuntimeRoot, directory: Directory, tmp_path: Path
 ) -> None:
-    """While the voice speaks a seat turns ready: it is rung within app_queue's own second, and its answer cuts the voice
-    off."""
+    """While the voice speaks a seat turns ready: it is rung within app_queue's own second, and its answer cuts the
+    voice off."""
     changed = lines(directory, "12345", announce=Announce(first=1, every=10))
     async with site(runtime_root, changed, tmp_path, ["1001"], 2) as on:
         seat = on.seats["1001"]
@@ -176,7 +176,7 @@ async def test_full_is_spoken_and_recorded_and_overflow_leads_to_the_other_line(
     async with site(runtime_root, changed, tmp_path, ["1001"], 4) as on:
         waits = await on.callers[0].dial("12345", caller_id="13800000001")
         await waits.wait_answered(3)
-        on.seats["1001"].on_invite = Ring()
+        await rings(on, "1001", "13800000001")
         full = await on.callers[1].dial("12345", caller_id="13800000002")
         assert await full.wait_answered(3), "no fast busy: he is answered and told"
         spoken = await full.wait_ended(10)
@@ -185,6 +185,10 @@ async def test_full_is_spoken_and_recorded_and_overflow_leads_to_the_other_line(
         assert [f.data["why"] for f in kinds(facts, "CallerNotServed")] == ["FULL"]
         assert [(f.data["outcome"], f.data["why"]) for f in kinds(facts, "CallEnded")] == [("refused", "FULL")]
         assert len(kinds(facts, "CallbackDue")) == 1
+        assert 'cti_not_served_total{hotline="12345",why="FULL"} 1.0' in metrics(on)
+        service = on.instance.children["cti"]
+        service.kill()
+        await service.wait()
         # 110's line has nobody: after 3 s he goes on to 12345's, where 1001 is rung for him once it is free
         waits.hangup()
         seat = on.seats["1001"]
@@ -195,13 +199,12 @@ async def test_full_is_spoken_and_recorded_and_overflow_leads_to_the_other_line(
         await passed.wait_heard("1001", 9)
         assert passed.heard().longest_without({"music", "1001"}, (passed.t_answered or 0) + 0.3) < 200
         passed.hangup()
+        await service.restart()
         facts = await ended(on, "13800000003")
         went = [(f.data["line"], f.data["to"], f.data["why"]) for f in kinds(facts, "CallerOverflowed")]
         assert went == [("110", "12345", "TIMEOUT")]
         assert [f.data["outcome"] for f in kinds(facts, "CallEnded")] == ["answered"]
-        text = metrics(on)
-        assert 'cti_not_served_total{hotline="12345",why="FULL"} 1.0' in text
-        assert 'cti_overflows_total{line="110",to="12345",why="TIMEOUT"} 1.0' in text
+        assert 'cti_overflows_total{line="110",to="12345",why="TIMEOUT"} 1.0' in metrics(on)
 
 
 async def test_closed_and_more_than_the_site_carries_are_spoken_and_recorded(
