@@ -138,6 +138,14 @@ NONE: Mapping[type[e.Event], Cell] = {
 }
 """No conference of this id: a joined transfer opens one (`opened`), no step does."""
 
+EARLY: Mapping[type[e.Event], Ignore] = {
+    e.GuestLeft: Ignore("the first seat left as its guest came in: the room opens without it"),
+    e.WordsLast: Ignore("the caller hung up as the guest came in: the seats talk, the room never opens"),
+    e.RoomOver: Ignore("the caller hung up as the guest came in: the room never opened"),
+}
+"""The same where a transfer of this id brings somebody in: the dialplan speaks of the room once he is on his way, the
+core knows it once he is there."""
+
 TABLE: Mapping[S, Mapping[type[e.Event], Cell]] = {
     S.TOGETHER: {
         e.CallerSetAside: To(S.ASIDE),

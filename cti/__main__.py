@@ -8,8 +8,10 @@ from cti.cli.callbacks import callbacks
 from cti.cli.check import check
 from cti.cli.dialtest import dialtest
 from cti.cli.look import replay, status, trace
+from cti.cli.recordings import recordings
 from cti.cli.render import render_command
 from cti.cli.run import run, up
+from cti.cli.seats import seats
 from cti.cli.token import token
 
 
@@ -26,12 +28,14 @@ def main() -> None:
     cti status                    现在如何 / how things stand
     cti token --seat 1001         接口令牌 / a token for the API
     cti callbacks                 回电任务 / who is to be called back
+    cti recordings list           录音 / recordings: list, verify, purge
     cti trace REF                 一通电话的经过 / one call as a ladder
+    cti seats plan                需要几席 / how many seats are needed
     cti dialtest onekey-12345-110 拨测 / real calls with test phones
     """
 
 
-for command in (check, run, up, render_command, status, trace, replay, callbacks, dialtest, token):
+for command in (check, run, up, render_command, status, trace, replay, callbacks, seats, dialtest, token, recordings):
     main.add_command(command)
 
 if __name__ == "__main__":

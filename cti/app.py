@@ -32,15 +32,18 @@ from cti.directory import Directory
 from cti.intake import Intake
 from cti.ledger.ledger import Ledger
 from cti.ledger.stream import StreamAway
-from cti.meters import AgiMeter, AmiMeter, LedgerMeter
+from cti.meters import AgiMeter, AmiMeter, LedgerMeter, RecordingMeter
 from cti.metrics import Metrics
 from cti.reconcile import Reconcile
+from cti.recordings.folder import Folder
+from cti.recordings.keeper import Keeper
 from cti.routes import routes, routes_for
 from cti.runtime import Runtime
 from cti.settings import Settings
 from cti.web.auth import Tokens
 from cti.web.callbacks import CallbacksApi
 from cti.web.conferences import ConferencesApi
+from cti.web.recordings import RecordingsApi
 from cti.web.server import Api, WebServer
 from cti.web.transfers import TransfersApi
 from ivr.entry import make_entry
@@ -108,6 +111,12 @@ class Service:
         self.intake = Intake(self.catchup, self._tell_live, self._bad, now_us)
         self.reconcile = Reconcile(
             self.ami, lambda: self.runtime.site, lambda: self.runtime.backlog, self._tell_own, now_us)  # fmt: skip
+        recording = settings.recording
+        self.recordings = Folder(recording.path)
+        self.keeper = Keeper(
+            self.recordings, recording.enabled, recording.min_free_mb << 20, recording.keep_days,
+            lambda: self.runtime.site, self._on_record, lambda: self.intake.complete, now_us,
+            RecordingMeter(self.metrics))  # fmt: skip
         book = entry_book(directory)
         self.agi = FastAgiServer(
             settings.agi.host, settings.agi.port,
@@ -137,14 +146,19 @@ class Service:
             group.create_task(self.intake.run())
             group.create_task(self.reconcile.run(lambda: self.intake.complete))
             group.create_task(self._poll())
+            group.create_task(self.keeper.run())
             if not adopted:
                 group.create_task(self._merge())
             log.info("service_started", site=self.settings.site.code, calls=len(self.runtime.site.calls))
 
     def _apis(self) -> Sequence[Api]:
         tokens = Tokens(self.settings.http.read_secret())
-        return (TransfersApi(self.runtime, tokens, self.directory, now_us), ConferencesApi(self.runtime, tokens),
-                CallbacksApi(self.runtime, tokens, self.directory, now_us))  # fmt: skip
+        return (
+            TransfersApi(self.runtime, tokens, self.directory, now_us),
+            ConferencesApi(self.runtime, tokens),
+            RecordingsApi(self.recordings, self.keeper, self._on_record, tokens, now_us),
+            CallbacksApi(self.runtime, tokens, self.directory, now_us),
+        )
 
     async def close(self) -> None:
         """After `run`: what was begun is finished, files and links are closed."""
@@ -223,6 +237,9 @@ class Service:
 
     def _tell_own(self, event: e.Event, key: str) -> None:
         self.runtime.hear(event, "service", key)
+
+    async def _on_record(self, event: e.Event, key: str) -> object:
+        return await self.runtime.ask(lambda _: event, key)
 
     def _bad_row(self, what: str) -> None:
         if what == "checkpoint":

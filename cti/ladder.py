@@ -64,6 +64,14 @@ WORDS: dict[str, str] = {
     "DecisionDisputed": "■ 异议：{seat}（{platform}）{choice_zh}，决定不变 / disputed: {choice_en}",
     "ConferenceEnded": "■ 三方通话结束：{how_zh}，同在 {together_ms} ms，私议 {aside_ms} ms / ended: {how_en}",
     "TransferEnded": "■ 转接结果 {outcome} {why} / transfer {outcome}",
+    "RecordingStarted": "● 录音开始 / recording begins",
+    "RecordingStarted/private": "● 私下商议另录 / private conferring, recorded apart",
+    "RecordingEnded": "○ 录音结束 / recording ends",
+    "RecordingIndexed": "○ 录音 {file} {ms} ms / recording indexed",
+    "RecordingIndexed/private": "○ 私议录音 {file} {ms} ms / private recording indexed",
+    "RecordingMissing": "! 录音缺失 {file}：{why} / recording missing",
+    "RecordingHeard": "○ 调听 {file}（{role} {token}）/ recording given out",
+    "RecordingDeleted": "○ 到期删除 {file} / recording deleted, its time was over",
     "CallEnded": "■ 通话结果 {outcome} 等待 {wait_ms} ms / call {outcome}",
     "CallbackDue": "■ 需回拨：{why} / callback due",
     "Anomaly": "! 意外步骤 {event}：{code} / unexpected step",
@@ -107,7 +115,8 @@ class _Blank(dict[str, object]):
 
 
 def _words(fact: Fact) -> str:
-    said = WORDS.get(f"{fact.kind}/{fact.data.get('outcome')}") or WORDS.get(fact.kind, fact.kind)
+    told = (f"{fact.kind}/{fact.data.get(part)}" for part in ("outcome", "part"))
+    said = next((WORDS[name] for name in told if name in WORDS), WORDS.get(fact.kind, fact.kind))
     data = _Blank(fact.data)
     for name, words in CODED.items():
         code = str(fact.data.get(name, ""))

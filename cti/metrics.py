@@ -64,6 +64,13 @@ class Metrics:
             "cti_ledger_append_seconds", "until a batch of facts was durable",
             ("where",), buckets=QUICK_BOUNDS, registry=r)  # fmt: skip
         self.spool_bytes = Gauge("cti_spool_bytes", "size of what waits on local disk", registry=r)
+        self.recordings = Counter(
+            "cti_recordings_total", "recordings: indexed, no-file, empty, not-ours, unanswered, deleted, failed",
+            ("what",), registry=r)  # fmt: skip
+        self.recordings_free = Gauge("cti_recordings_free_bytes", "free on the recordings' disk", registry=r)
+        self.recordings_fit = Gauge(
+            "cti_recordings_writable", "1 while recordings can be written and their disk has recording.min_free_mb",
+            registry=r)  # fmt: skip
         self.live_calls = Gauge("cti_live_calls", "callers by where they are", ("phase",), registry=r)
         self.seats = Gauge("cti_seats", "seats by observed state", ("platform", "kind", "state"), registry=r)
 

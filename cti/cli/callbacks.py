@@ -14,7 +14,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from cti.cli.look import JSON, STATE, _instance, _port
+from cti.cli.look import JSON, STATE, instance, port
 
 SHANGHAI = dt.timezone(dt.timedelta(hours=8))
 
@@ -34,7 +34,7 @@ def callbacks(state: Path, as_json: bool, url: str | None, everything: bool, tok
     CTI_TOKEN=$(cti token --role supervisor) cti callbacks
     cti callbacks --json
     """
-    base = url or f"http://127.0.0.1:{_port(_instance(state), 'http')}"
+    base = url or f"http://127.0.0.1:{port(instance(state), 'http')}"
     token = token or os.environ.get("CTI_TOKEN", "")
     ask = urllib.request.Request(f"{base}/api/v1/callbacks{'' if everything else '?state=open'}",
                                  headers={"Authorization": f"Bearer {token}"})  # fmt: skip

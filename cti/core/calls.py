@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from cti.core import callbacks, records, rooms
+from cti.core import callbacks, recordings, records, rooms
 from cti.core import events as e
 from cti.core import transfer as machine
 from cti.core.commands import Command, DropPlace, KnockDoor, LayRoute, Record
@@ -35,6 +35,8 @@ def step(site: Site, event: e.Event) -> tuple[Site, list[Command]]:
     if call is None:
         if isinstance(event, e.CallerGone):
             return site, []  # over and forgotten while we looked for his channel
+        if isinstance(event, recordings.LATER):
+            return site, []  # of a file, not of a call in progress
         if not isinstance(event, e.CallArrived):
             return site, [records.anomaly(event, "step-of-unknown-call")]
         call = Call(event.ref, event.hotline, event.caller, event.at, callback=event.callback)
@@ -57,7 +59,7 @@ def tick(site: Site, now: int) -> tuple[Site, list[Command]]:
             del calls[ref]
         else:
             calls[ref] = changed
-    site = _tasks(replace(site, calls=calls), commands)
+    site = replace(_tasks(site, commands), calls=calls)
     tasks = dict(site.callbacks)
     for ref, task in site.callbacks.items():
         after = callbacks.expire(task, now)
@@ -93,6 +95,8 @@ def _apply(call: Call, event: e.Event) -> Step:
         return _transfer_event(call, event)
     if isinstance(event, e.ROOM_EVENTS):
         return _room_event(call, event)
+    if isinstance(event, e.RECORDING_EVENTS):
+        return recordings.hears(call, event)
     call, commands = rooms.hears(call, event)
     if call.phase is Phase.ENDED:
         late = not isinstance(event, e.SeatLeft | e.CallerGone)
@@ -140,7 +144,7 @@ def _taken(call: Call, seat: str, platform: str, at: int) -> Call:
 
 
 def _ended(call: Call, event: e.CallerLeft | e.CallerGone) -> Step:
-    call = replace(call, phase=Phase.ENDED, ended_at=event.at)
+    call = recordings.over(replace(call, phase=Phase.ENDED, ended_at=event.at))
     if call.callback:
         outcome = "called-back"  # we rang him: never part of the answer rate
     elif call.answered_at:
@@ -208,14 +212,16 @@ def _transfer_event(call: Call, event: e.Event) -> Step:
 
 
 def _room_event(call: Call, event: e.Event) -> Step:
-    """A step of a three-party call goes to that one. A guest who leaves before his transfer settled vanished."""
+    """A step of a three-party call goes to that one. A guest who leaves before his transfer settled vanished; a first
+    seat that leaves as its guest comes in is not in the room that opens."""
     commands: list[Command] = []
     if isinstance(event, e.GuestLeft):
-        joined = next((t for t in call.open if t.id == event.transfer and t.mode == "add"), None)
-        if joined is not None and joined.state is TransferState.JOINED and event.seat == joined.target_seat:
-            changed, _ = machine.step(joined, event)
+        one = next((t for t in call.open if t.id == event.transfer and t.mode == "add"), None)
+        leaves = {TransferState.JOINED: one.target_seat, TransferState.ANSWERED: one.seat} if one is not None else {}
+        if one is not None and event.seat == leaves.get(one.state):
+            changed, _ = machine.step(one, event)
             assert changed is not None
-            call, commands = _put(call, joined, changed)
+            call, commands = _put(call, one, changed)
     call, more = rooms.hears(call, event)
     return call, commands + more
 
@@ -298,7 +304,8 @@ def _expire(call: Call, now: int) -> Step:
 
 
 def _done(call: Call) -> bool:
-    return call.phase is Phase.ENDED and not call.open and call.conference is None
+    settled = all(recording.settled for recording in call.recordings)
+    return call.phase is Phase.ENDED and not call.open and call.conference is None and settled
 
 
 def _last_end(call: Call) -> int:

@@ -200,6 +200,20 @@ class Conference:
 
 
 @dataclass(frozen=True, slots=True)
+class Recording:
+    """One file of a call's recording. Times µs, 0 = not yet."""
+
+    file: str
+    part: str
+    transfer: str
+    began_at: int
+    keep_days: int
+    ended_at: int = 0
+    settled: bool = False
+    """indexed, or known to be missing"""
+
+
+@dataclass(frozen=True, slots=True)
 class Call:
     """One caller's call, from arrival to the end of his channel."""
 
@@ -228,6 +242,7 @@ class Call:
     ended_at: int = 0
     transfers: tuple[Transfer, ...] = ()
     conferences: tuple[Conference, ...] = ()
+    recordings: tuple[Recording, ...] = ()
 
     @property
     def conference(self) -> Conference | None:

@@ -35,11 +35,14 @@ def hears(call: Call, event: e.Event) -> Step:
     """An event as the conference it names sees it; one that names none is for the open one."""
     if type(event) not in machine.NONE:
         return call, []
+    named = str(getattr(event, "transfer", ""))
     if isinstance(event, e.ROOM_EVENTS):
-        named = str(getattr(event, "transfer", ""))
         known = next((c for c in call.conferences if c.id == named), None)
     else:
         known = call.conference
+    coming = any(t.id == named and t.mode == "add" for t in call.transfers)
+    if known is None and coming and type(event) in machine.EARLY:
+        return call, []
     changed, decided = machine.step(known, event)
     if isinstance(decided, Anomaly):
         return call, [records.anomaly(event, decided.code)]

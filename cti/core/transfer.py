@@ -248,7 +248,7 @@ TABLE: Mapping[S, Mapping[type[e.Event], Rule]] = {
         e.TransferCancelled: To(S.ENDED, _end(Outcome.CANCELLED)),
         e.TargetStranded: Ignore("the answer lost a race; the step that won it ends the transfer"),
         e.JoinOver: Ignore("not joined yet: the caller's own next step tells how it ended"),
-        e.GuestLeft: _no_room,
+        e.GuestLeft: To(S.ANSWERED, _released),
         e.SeatAnswered: _not_mine,
         e.SeatLeft: _talking,
         e.SeatLost: _not_mine,

@@ -45,7 +45,8 @@ def show(config: Path, settings: Settings, directory: Directory, state: Path, ru
     try:
         with sigterm_as_interrupt():
             root = ensure_root_with_bar(runtime, console)
-            instance = Instance(root, state, directory, config, folder("dialplan"), site=settings.site.code)
+            instance = Instance(root, state, directory, config, folder("dialplan"), site=settings.site.code,
+                                recording=settings.recording)
             lost = asyncio.run(until_stopped(_run(console, instance, demo, seconds)))
     except KeyboardInterrupt:
         lost = None

@@ -126,6 +126,8 @@ class Hotline(_Frozen):
     danger_keys: Mapping[KeyCode, Platform] = Field(default_factory=dict)
     """the same for danger to life: ahead of routine in every queue, and over a trunk's reserved lines"""
 
+    record: Annotated[bool, Field(strict=True)] = True
+    """its calls are recorded, where the site records (`recording.enabled`)"""
     conference_keys: Mapping[KeyCode, Platform] = Field(default_factory=dict)
     """code → platform brought in beside the caller and his seat: the three-party call"""
 

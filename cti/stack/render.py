@@ -7,7 +7,7 @@ diffable.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from cti.core.routing import WHY_OF
 from cti.directory import Directory, Hotline
 from cti.directory.fields import CANCEL_KEY, ROOM_KEYS
 from cti.routes import line_of, routes
+from cti.settings import RecordingSettings
 
 DEDICATED_WEIGHT = 5
 """app_queue weight of the dedicated lines: a seat in two lines serves handed-over calls first"""
@@ -45,6 +46,7 @@ class Told:
     agi_port: int
     qualify: int = 0
     """s between two looks whether a phone is still there; 0: never"""
+    recording: RecordingSettings = field(default_factory=RecordingSettings)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,14 +94,15 @@ def _facts(directory: Directory, told: Told, instance_key: bytes) -> dict[str, A
         "agi": {"host": told.agi_host, "port": told.agi_port},
         "seats": [{"number": s.number, "platform": s.platform, "kind": s.kind, "secret": s.password(instance_key),
                    "features": names.get(s.platform, FIXED)} for s in directory.seats],
-        "trunks": directory.trunks, "hotlines": [_hotline(h) for h in directory.hotlines],
+        "trunks": directory.trunks,
+        "hotlines": [{**_hotline(h), "record": told.recording.enabled and h.record} for h in directory.hotlines],
         "bands": [{"name": band.name, "value": int(band)} for band in Band],
         "calls_most": len(told.rtp) // 4 * 85 // 100,
         "callback": {"trunk": directory.callbacks.trunk or next((t.name for t in directory.trunks), ""),
                      "ring": directory.callbacks.ring, "keep": directory.callbacks.keep},
         "queues": queues,
         "keys": keys,
-        "room": directory.conference,
+        "room": directory.conference, "recording": told.recording,
         "lines": [{"platform": p, "queue": line_of(p, "general", directory)} for p in directory.platforms],
         "reasons": sorted(WHY_OF.items()),
         "lamps": [{"number": to, "queue": line_of(to, "dedicated", directory)} for to in directory.platforms

@@ -84,6 +84,29 @@ def test_a_first_seat_that_left_while_it_rang_is_not_in_the_room() -> None:
     assert play.call.seat == "8001"
 
 
+@pytest.mark.parametrize("order", [0, 1])
+def test_a_first_seat_that_leaves_as_its_guest_comes_in_is_not_in_the_room(order: int) -> None:
+    """The dialplan opens the room before the guest is in it; who leaves in between is told of a room not yet known."""
+    steps = [e.SeatLeft(REF, us(14.01), "1001", "16"), e.GuestLeft(REF, us(14.01), T1, "1001", "16")]
+    play = Play()
+    play(*talking(), asked_in(10), e.TargetAnswered(REF, us(14), T1, "8001", "110"), steps[order], steps[1 - order],
+         e.CallerHeld(REF, us(14.02), T1, 1), e.CallerJoined(REF, us(14.03)))  # fmt: skip
+    opened = play.call.conference
+    assert opened is not None and opened.state is RoomState.ALONE and opened.here == ("8001",)
+    assert (play.call.seat, play.call.platform) == ("8001", "110")
+    play(e.ClockTicked("", us(30)))
+    assert transfers(play) == [("answered", "")] and play.records("Anomaly") == []
+
+
+def test_a_caller_who_hangs_up_as_the_guest_comes_in_leaves_no_room_behind() -> None:
+    play = Play()
+    play(*talking(), asked_in(10), e.TargetAnswered(REF, us(14), T1, "8001", "110"),
+         e.CallerLeft(REF, us(14.01), "joined", "16"), e.WordsLast(REF, us(14.01), T1),
+         e.CallerJoined(REF, us(14.01)), e.RoomOver(REF, us(15), T1))  # fmt: skip
+    assert transfers(play) == [("abandoned", "caller-left")]
+    assert not ended(play) and not decided(play) and not play.records("Anomaly")
+
+
 def test_a_request_by_api_takes_its_mode_from_the_door() -> None:
     play = Play()
     play(*talking(), e.TransferRequested(REF, us(9.9), T1, "110", "1001"), asked_in(10, rule="both"), *joined(14))
