@@ -21,6 +21,7 @@ BENCHES: dict[str, list[str]] = {
     "fastagi": ["-m", "bench.fastagi", "--json"],
     "transfer": ["-m", "bench.transfer", "--json"],
     "seats": ["-m", "bench.seats", "--json"],
+    "queue_offer": ["-m", "bench.queue_offer", "--json"],
     "load": ["-m", "bench.load", "--json"],
     "recording": ["-m", "bench.recording", "--json"],
     "province_day": ["-m", "bench.province_day", "--json"],

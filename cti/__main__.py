@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from cti.cli.callbacks import callbacks
 from cti.cli.check import check
 from cti.cli.dialtest import dialtest
 from cti.cli.disputes import disputes_command
@@ -28,6 +29,7 @@ def main() -> None:
     cti status                    现在如何 / how things stand
     cti seats                     席位状态 / the seats and their status
     cti token --seat 1001         接口令牌 / a token for the API
+    cti callbacks                 回电任务 / who is to be called back
     cti recordings list           录音 / recordings: list, verify, purge
     cti trace REF                 一通电话的经过 / one call as a ladder
     cti seats plan                需要几席 / how many seats are needed
@@ -36,7 +38,7 @@ def main() -> None:
     """
 
 
-for command in (check, run, up, render_command, status, trace, replay, seats, dialtest, token, recordings,
+for command in (check, run, up, render_command, status, trace, replay, callbacks, seats, dialtest, token, recordings,
                 disputes_command):  # fmt: skip
     main.add_command(command)
 

@@ -29,7 +29,7 @@ from cti.core import events as e
 from cti.core.answer_rate import RULE, TARGET_PERCENT, answer_rate
 from cti.core.entry import EntryBook, Nuisance
 from cti.core.facts import CorruptFact, Fact, FactId
-from cti.core.model import Phase
+from cti.core.model import CallbackState, Phase
 from cti.directory import Directory
 from cti.intake import Intake
 from cti.ledger.ledger import Ledger
@@ -44,6 +44,7 @@ from cti.runtime import Runtime
 from cti.seating import Seating, initial
 from cti.settings import Settings
 from cti.web.auth import Tokens
+from cti.web.callbacks import CallbacksApi
 from cti.web.conferences import ConferencesApi
 from cti.web.disputes import DisputesApi
 from cti.web.recordings import RecordingsApi
@@ -171,6 +172,7 @@ class Service:
             RecordingsApi(self.recordings, self.keeper, self._on_record, tokens, now_us),
             DisputesApi(tokens, self._decisions, now_us),
             SeatsApi(self.runtime, tokens, self.seating, self._seat_rows, now_us),
+            CallbacksApi(self.runtime, tokens, self.directory, now_us),
         )
 
     async def _decisions(self, since_ms: int) -> list[Fact]:
@@ -302,6 +304,8 @@ class Service:
             "abandoned": rate.abandoned,
             "timed_out": rate.timed_out,
             "refused": rate.refused,
+            "callback": rate.callback,
+            "callbacks_open": self._callbacks(),
             "answer_rate": rate.text,
             "target_percent": TARGET_PERCENT,
             "meets_target": rate.meets_target,
@@ -333,6 +337,11 @@ class Service:
             "anomalies": len(memory.anomalies.since(since)),
         }  # fmt: skip
 
+    def _callbacks(self) -> dict[str, int]:
+        """Open callback tasks by priority."""
+        open_ones = (t for t in self.runtime.site.callbacks.values() if t.state is not CallbackState.ENDED)
+        return dict(Counter(task.priority for task in open_ones))
+
     async def _poll(self) -> None:
         """Seats and trunks as Asterisk sees them, the routes that follow from it, and the gauges."""
         while True:
@@ -353,4 +362,7 @@ class Service:
                 gauge.clear()
                 for labels, count in Counter((r["platform"], r["kind"], r[part]) for r in rows).items():
                     gauge.labels(*labels).set(count)
+            waiting = self._callbacks()
+            for priority in ("high", "normal"):
+                self.metrics.callbacks_open.labels(priority).set(waiting.get(priority, 0))
             await asyncio.sleep(POLL_S)

@@ -16,6 +16,16 @@ WORDS: dict[str, str] = {
     "EntryTold": "归属 {division} 优先级 {priority} / entry told",
     "EntryDefaulted": "服务未答，按默认 {division} / entry defaulted",
     "CallerQueued": "排队 {queue} / queued",
+    "CallerOverflowed": "{line} 溢出到 {to}（{why}）/ overflow",
+    "CallbackAsked": "群众选择回电，保留排位 / caller chose a callback, his place is kept",
+    "CallbackPlaceOver": "排位结束 {why} / place over",
+    "CallbackTaken": "{seat} 接回电任务 / seat {seat} has the callback",
+    "CallbackDialled": "{seat} 回拨中 / calling back",
+    "CallbackFailed": "回拨未成：{why} / attempt failed",
+    "CallbackAnswered": "回拨接通，通话 {call} / answered, talk {call}",
+    "CallbackOver": "回拨通话结束 / the talk is over",
+    "CallbackSaid": "{seat} 登记回电结果 {result} / result said",
+    "CallbackEnded": "■ 回电结果 {result}，{attempts} 次 / callback {result}, {attempts} attempts",
     "SeatAnswered": "{seat} 接听（{platform}）/ seat {seat} answered ({takes})",
     "SeatLeft": "{seat} 挂机 / seat {seat} left",
     "SeatLost": "{seat} 失联（{cause}）/ seat {seat} lost",
@@ -93,7 +103,7 @@ EITHER_SEAT = frozenset({"CallerSetAside", "CallerBroughtBack", "GuestLeft", "Ro
 CODED = {"code": REFUSALS, "choice": CHOICES, "basis": BASES, "why": WHYS, "how": ENDS}
 """fields of a three-party call that hold a code, and its words: ``{code_zh}``, ``{code_en}``"""
 COLUMN = 9
-HEAD = "      秒/s  群众        席位     Asterisk   对方\n" "            caller      seat     Asterisk   target"
+HEAD = "      秒/s  群众        席位     Asterisk   对方\n            caller      seat     Asterisk   target"
 
 
 def _arrow(kind: str, guest: bool) -> str:

@@ -25,11 +25,22 @@ class Metrics:
         self.registry = CollectorRegistry()
         r = self.registry
         self.calls = Counter(
-            "cti_calls_total", "ended calls by outcome (answered, abandoned, timeout, refused, unasked)",
+            "cti_calls_total", "ended calls by outcome (answered, abandoned, callback, timeout, refused, unasked, "
+            "called-back)",
             ("hotline", "outcome"), registry=r)  # fmt: skip
         self.wait = Histogram(
             "cti_answer_wait_seconds", "from asking for a person to the person's answer",
             ("hotline",), buckets=WAIT_BOUNDS, registry=r)  # fmt: skip
+        self.not_served = Counter(
+            "cti_not_served_total", "callers told that nobody can take the call (TIMEOUT, FULL, CLOSED, LINES…)",
+            ("hotline", "why"), registry=r)  # fmt: skip
+        self.overflows = Counter(
+            "cti_overflows_total", "callers passed on to another line (TIMEOUT, FULL, CLOSED)",
+            ("line", "to", "why"), registry=r)  # fmt: skip
+        self.callbacks = Counter(
+            "cti_callbacks_total", "ended callback tasks by result (cti.core.callbacks.RESULTS)",
+            ("hotline", "result"), registry=r)  # fmt: skip
+        self.callbacks_open = Gauge("cti_callbacks_open", "callback tasks not ended", ("priority",), registry=r)
         self.transfers = Counter(
             "cti_transfers_total", "ended transfers (answered, returned, abandoned, cancelled, refused, unknown)",
             ("first_platform", "to", "outcome", "why"), registry=r)  # fmt: skip
@@ -110,6 +121,12 @@ class Metrics:
             self.calls.labels(hotline, str(data["outcome"])).inc()
             if data["outcome"] == "answered":
                 self.wait.labels(hotline).observe(int(str(data["wait_ms"])) / 1000)
+            elif data["outcome"] in ("timeout", "refused"):
+                self.not_served.labels(hotline, str(data.get("why", ""))).inc()
+        elif fact.kind == "CallerOverflowed":
+            self.overflows.labels(str(data["line"]), str(data["to"]), str(data["why"])).inc()
+        elif fact.kind == "CallbackEnded":
+            self.callbacks.labels(str(data["hotline"]), str(data["result"])).inc()
         elif fact.kind == "TransferEnded":
             way = (str(data["first_platform"]), str(data["to"]))
             self.transfers.labels(*way, str(data["outcome"]), str(data["why"])).inc()

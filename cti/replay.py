@@ -36,7 +36,7 @@ def replay_call(facts: Sequence[Fact]) -> list[Difference]:
     _, late = calls.tick(site, END_OF_TIME)
     replayed: dict[str, Mapping[str, object]] = {}
     for record in (c for c in (*made, *late) if isinstance(c, Record)):
-        if over or record in made or record.key in stored:
+        if (over and record.kind != "CallbackEnded") or record in made or record.key in stored:
             # the first of a key counts, as in the ledger
             replayed.setdefault(record.key, {"kind": record.kind, "at": record.at, **record.data})
     return [

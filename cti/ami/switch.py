@@ -25,6 +25,9 @@ from cti.core.routing import Hop
 COLLEAGUE_S = 20
 """a colleague asked for by number rings so long; as [knock] in key.conf"""
 
+CALLBACK_S = 20
+"""a seat that took a callback from the list is rung so long"""
+
 FAMILIES = ("route", "route-danger")
 """AstDB families of the ordinary routes and of those for danger"""
 
@@ -62,6 +65,12 @@ class AmiSwitch:
                     await self._knock(command)
                 case c.TakeBack() | c.Release():
                     await self._ask(command)
+                case c.CallBack():
+                    await self._call_back(command)
+                case c.DropPlace():
+                    with contextlib.suppress(AmiRefused):  # it has left by itself
+                        place = rf"/^Local\/{command.ref.replace('.', '[.]')}@callback-place-/"
+                        await self._ami.action("Hangup", {"Channel": place})
                 case c.Confer():
                     await self._room(command.ref, "ask-confer", {"XFID": command.transfer, "ASKSEAT": command.seat})
                 case c.Mute():
@@ -83,6 +92,8 @@ class AmiSwitch:
             maybe_sent = isinstance(why, AmiTimeout) or (isinstance(why, AmiLost) and why.sent)
             if isinstance(command, c.KnockDoor) and not maybe_sent:
                 return e.TransferRefused(command.ref, self._now(), command.transfer, command.seat, "switch-away")
+            if isinstance(command, c.CallBack) and not maybe_sent:
+                return e.CallbackFailed(command.ref, self._now(), command.seat, "switch-away")
         else:
             self._meter.command(name, "ok")
         return None
@@ -94,6 +105,14 @@ class AmiSwitch:
                   "XFDANGER": "1" if knock.danger else "", "XFNOTE": note(knock.summary), "XFMODE": knock.mode,
                   "XFKEY": "api"}  # fmt: skip
         await self._originate(knock.ref, f"Local/{knock.transfer}@door/n", "join", 120, values)
+
+    async def _call_back(self, command: c.CallBack) -> None:
+        """One action: the seat's phone rings; who picks it up is in [callback-talk], which calls the caller."""
+        values = {"CBTASK": command.ref, "CBNUMBER": command.number, "__HOTLINE": command.hotline}
+        await self._ami.action("Originate", {
+            "Channel": f"PJSIP/{command.seat}", "Context": "callback-talk", "Exten": "s", "Priority": "1",
+            "CallerID": command.number, "Timeout": str(CALLBACK_S * 1000), "Async": "true",
+            "Variable": [f"__{name.lstrip('_')}={value}" for name, value in values.items()]})  # fmt: skip
 
     async def _ask(self, command: c.TakeBack | c.Release) -> None:
         context = "ask-cancel" if isinstance(command, c.TakeBack) else "ask-release"

@@ -13,8 +13,9 @@ from urllib.parse import quote
 from conference import decision
 from conference.words import CHOICES
 from cti.core import events as e
+from cti.core.callbacks import SAYABLE
 from cti.core.commands import BringFourth, Confer, Mute, PartFourth, SayDecision
-from cti.core.model import Call, Conference, Phase, Site, Transfer, TransferState
+from cti.core.model import Call, Callback, CallbackState, Conference, Phase, Site, Transfer, TransferState
 
 NOTE_BYTES = 400
 """of percent-encoded summary in the SIP header: an INVITE must stay well under one UDP packet"""
@@ -33,6 +34,13 @@ CODES: dict[str, tuple[str, str]] = {
     "room-open": ("正在三方通话", "a three-party call is open"),
     "caller-gone": ("来电人已挂机", "the caller has hung up"),
     "switch-away": ("交换机未连接，请用话机按键", "Asterisk is not linked: use the phone's key"),
+    "unknown-callback": ("没有这项回电任务", "no such callback task"),
+    "callback-ended": ("回电任务已办结", "the task has ended"),
+    "callback-taken": ("已有座席在办", "a seat has it already"),
+    "callback-no-number": ("没有来电号码，无法回拨", "there is no number to call"),
+    "seat-busy": ("座席正在通话", "the seat is in a call"),
+    "unknown-result": ("没有这种结果", "no such result"),
+    "unknown-seat": ("没有这个座席", "no such seat"),
     "idempotency-key-reused": ("同一幂等键用于不同请求", "the idempotency key was used for another request"),
 }
 """refusal → what is said of it (Chinese, English); the same words for key, REFER, API and console"""
@@ -180,3 +188,39 @@ def note(summary: str) -> str:
             break
         made += coded
     return made
+
+
+def take_callback(site: Site, task_id: str, seat: str, at: int) -> e.CallbackTaken | No:
+    """A seat takes a task from the list: the intent, written before the seat's phone is rung."""
+    task = site.callbacks.get(task_id)
+    if task is None:
+        return No("unknown-callback")
+    if task.state is CallbackState.ENDED:
+        return No("callback-ended")
+    if task.state not in (CallbackState.DUE, CallbackState.PLACED):
+        return No("callback-taken")
+    if len(dialable(task)) < 3:
+        return No("callback-no-number")
+    if any(c.seat == seat and c.phase is Phase.TALKING for c in site.calls.values()):
+        return No("seat-busy")
+    return e.CallbackTaken(task_id, at, seat)
+
+
+def say_callback(site: Site, task_id: str, seat: str, result: str, note: str, at: int) -> e.CallbackSaid | No:
+    """A person's word on a task. ``seat`` empty: a supervisor's; an agent's only on the task his seat has, or one that
+    no seat has."""
+    task = site.callbacks.get(task_id)
+    if task is None:
+        return No("unknown-callback")
+    if task.state is CallbackState.ENDED:
+        return No("callback-ended")
+    if seat and task.seat not in ("", seat):
+        return No("callback-taken")
+    if result not in SAYABLE:
+        return No("unknown-result")
+    return e.CallbackSaid(task_id, at, seat, result, note)
+
+
+def dialable(task: Callback) -> str:
+    """The caller's number as it is dialled: digits alone."""
+    return re.sub(r"[^0-9]", "", task.caller)

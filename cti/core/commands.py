@@ -112,6 +112,20 @@ class SyncSeat(Command):
 
 
 @dataclass(frozen=True, slots=True)
+class CallBack(Command):
+    """Ring a seat for a callback task; when it picks up the caller is called. ``number``: his, digits alone."""
+
+    seat: str
+    number: str
+    hotline: str
+
+
+@dataclass(frozen=True, slots=True)
+class DropPlace(Command):
+    """The task's stand-in leaves the line: it was taken or withdrawn otherwise."""
+
+
+@dataclass(frozen=True, slots=True)
 class LayRoute(Command):
     """Put this call's own ways to the platforms on the caller's channel, ready before a key is pressed."""
 

@@ -2,6 +2,7 @@
 
     python -m cti.core.diagram > docs/transfer-machine.md
     python -m cti.core.diagram conference > docs/conference-machine.md
+    python -m cti.core.diagram callback > docs/callback-machine.md
     python -m cti.core.diagram lease > docs/lease-machine.md
     python -m cti.core.diagram seat > docs/seat-machine.md
 
@@ -16,13 +17,13 @@ from string import ascii_lowercase
 from typing import Any, TypeVar
 
 from conference import room
+from cti.core import callbacks, seats
 from cti.core import events as e
 from cti.core import lease as leases
 from cti.core import lease_model as words
 from cti.core import rules as cells
-from cti.core import seats
 from cti.core import transfer as machine
-from cti.core.model import RoomState, SeatStatus, TransferState
+from cti.core.model import CallbackState, RoomState, SeatStatus, TransferState
 
 HEAD = """# The {name} machine
 
@@ -79,6 +80,28 @@ def conference() -> str:
     asked = "".join(f"\n- {letter}: {note}" for letter, note in zip(ascii_lowercase, notes, strict=False))
     more = f"\nThe decision's deadline moves no state, so it is not drawn. Where a cell has several rules:\n{asked}\n"
     return head + "\n".join(lines) + _table([str(s) for s in RoomState], table) + FOOT + more
+
+
+def callback() -> str:
+    """A callback task, the same way."""
+    moves: Moves = {("[*]", "due"): ["CallbackDue"], ("[*]", "placed"): ["CallbackAsked"]}
+    for state, rows in callbacks.TABLE.items():
+        for kind, rule in rows.items():
+            if isinstance(rule, callbacks.To):
+                moves.setdefault((str(state), str(rule.state)), []).append(kind.__name__)
+    lines = _arrows(moves)
+    lines += [
+        f"    due --> ended: {callbacks.ATTEMPTS} attempts spent, or the number is none",
+        "    due --> ended: deadline (expired)",
+        "    placed --> ended: deadline (expired)",
+        "    taken --> due: deadline",
+        "    ringing --> due: deadline",
+        "    talking --> ended: deadline (answered)",
+        "    ended --> [*]",
+    ]
+    head = HEAD.format(name="callback", source="cti/core/callbacks.py", argument=" callback")
+    table = {kind: [_cell(callbacks.TABLE[s][kind]) for s in CallbackState] for kind in e.CALLBACK_EVENTS}
+    return head + "\n".join(lines) + _table([str(s) for s in CallbackState], table) + FOOT
 
 
 LEASE_DEADLINES = {
@@ -163,9 +186,9 @@ def _when(cell: cells.Cell[Any, Any], notes: dict[str, None]) -> str:
     return f"{_when(cell.then, notes)} if {letter}; {_when(cell.otherwise, notes)}"
 
 
-def _cell(rule: cells.Rule[Any, Any] | words.Rule) -> str:
+def _cell(rule: cells.Rule[Any, Any] | callbacks.Rule | words.Rule) -> str:
     match rule:
-        case cells.To() | words.To():
+        case cells.To() | callbacks.To() | words.To():
             return f"→ {rule.state}"
         case cells.Ignore() | words.Ignore():
             return "·"
@@ -174,5 +197,5 @@ def _cell(rule: cells.Rule[Any, Any] | words.Rule) -> str:
 
 
 if __name__ == "__main__":
-    drawn = {"conference": conference, "lease": lease, "seat": seat}.get("".join(sys.argv[1:]), diagram)
-    print(drawn(), end="")
+    drawn = {"conference": conference, "callback": callback, "lease": lease, "seat": seat}
+    print(drawn.get("".join(sys.argv[1:]), diagram)(), end="")

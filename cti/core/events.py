@@ -24,10 +24,12 @@ class Event:
 # -- a call ------------------------------------------------------------------------------------------------------------
 @dataclass(frozen=True, slots=True)
 class CallArrived(Event):
-    """A caller's channel was answered by the hotline's dialplan."""
+    """A caller's channel was answered by the hotline's dialplan. ``callback``: the task by which he was called, the ref
+    of the call he did not get through with."""
 
     hotline: str
     caller: str = ""
+    callback: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +58,17 @@ class CallerQueued(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class CallerOverflowed(Event):
+    """He goes on from one line to another. ``why``: TIMEOUT, FULL or CLOSED."""
+
+    to: str
+    line: str = ""
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class SeatAnswered(Event):
-    """A person picked up at a seat. ``takes``: ``queue`` (first answer) or ``recall``."""
+    """A person picked up at a seat. ``takes``: ``queue`` (first answer), ``recall`` or ``callback``."""
 
     seat: str
     platform: str
@@ -97,7 +108,8 @@ class CallerRecalled(Event):
 
 @dataclass(frozen=True, slots=True)
 class CallerNotServed(Event):
-    """Nobody could be had; the caller was told so. ``why``: app_queue's QUEUESTATUS."""
+    """Nobody could be had; the caller was told so. ``why``: app_queue's QUEUESTATUS (TIMEOUT, FULL…), CLOSED at this
+    hour, or LINES (as many callers as the site carries)."""
 
     why: str = ""
 
@@ -395,6 +407,69 @@ class RoomOver(Event):
     transfer: str
 
 
+# -- a callback: ``ref`` is the task, the call its caller did not get through with -----------------------------------
+@dataclass(frozen=True, slots=True)
+class CallbackAsked(Event):
+    """The waiting caller chose to be called back; a stand-in keeps his place."""
+
+    queue: str
+    priority: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class CallbackPlaceOver(Event):
+    """The stand-in left the line: a seat has the task, or (``why``: QUEUESTATUS) nobody came."""
+
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CallbackTaken(Event):
+    """A seat has the task: its turn came, or it was taken from the list."""
+
+    seat: str
+    platform: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CallbackDialled(Event):
+    """The caller's phone is being called for that seat: one attempt."""
+
+    seat: str
+
+
+@dataclass(frozen=True, slots=True)
+class CallbackFailed(Event):
+    """The attempt came to nothing. ``why``: busy, noanswer, no-number, seat-left…"""
+
+    seat: str
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CallbackAnswered(Event):
+    """The caller picked up. ``call``: the ref of that talk."""
+
+    call: str
+    seat: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CallbackOver(Event):
+    """The talk is over."""
+
+    call: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CallbackSaid(Event):
+    """A person's word on a task (API, console). ``result``: one of `cti.core.callbacks.RESULTS`."""
+
+    seat: str
+    result: str
+    note: str = ""
+
+
 # -- its recordings (``file``: path below the folder of recordings) ----------------------------------------------------
 @dataclass(frozen=True, slots=True)
 class RecordingStarted(Event):
@@ -577,8 +652,8 @@ class ClockTicked(Event):
 
 
 CALL_EVENTS: tuple[type[Event], ...] = (
-    CallArrived, EntryTold, EntryDefaulted, CallerQueued, SeatAnswered, SeatLeft, SeatLost, CallerReferred,
-    CallerRecalled, CallerNotServed, CallerLeft, CallerGone,
+    CallArrived, EntryTold, EntryDefaulted, CallerQueued, CallerOverflowed, SeatAnswered, SeatLeft, SeatLost,
+    CallerReferred, CallerRecalled, CallerNotServed, CallerLeft, CallerGone,
 )  # fmt: skip
 TRANSFER_EVENTS: tuple[type[Event], ...] = (
     TransferRequested, TransferStarted, TransferRefused, TargetTried, TargetRings, TargetFailed, TargetAnswered,
@@ -589,6 +664,10 @@ ROOM_EVENTS: tuple[type[Event], ...] = (
     CallerSetAside, CallerBroughtBack, GuestLeft, RoomRefused, ReminderTold, DecisionSaid, DecisionDue, SeatMuted,
     MemberAsked, MemberFailed, MemberJoined, MemberLeft, WordsLast, RoomOver,
 )  # fmt: skip
+CALLBACK_EVENTS: tuple[type[Event], ...] = (
+    CallbackAsked, CallbackPlaceOver, CallbackTaken, CallbackDialled, CallbackFailed, CallbackAnswered, CallbackOver,
+    CallbackSaid,
+)  # fmt: skip
 RECORDING_EVENTS: tuple[type[Event], ...] = (
     RecordingStarted, RecordingEnded, RecordingIndexed, RecordingMissing, RecordingHeard, RecordingDeleted,
 )  # fmt: skip
@@ -597,7 +676,8 @@ SEAT_EVENTS: tuple[type[SeatEvent], ...] = (
     SeatLent, SeatReturned, RingMissed, DedicatedRefused, SeatStands,
 )  # fmt: skip
 BY_NAME: Mapping[str, type[Event]] = {
-    kind.__name__: kind for kind in (*CALL_EVENTS, *TRANSFER_EVENTS, *ROOM_EVENTS, *RECORDING_EVENTS, *SEAT_EVENTS)
+    kind.__name__: kind
+    for kind in (*CALL_EVENTS, *TRANSFER_EVENTS, *ROOM_EVENTS, *CALLBACK_EVENTS, *RECORDING_EVENTS, *SEAT_EVENTS)
 }
 
 

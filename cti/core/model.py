@@ -48,6 +48,19 @@ class RoomState(StrEnum):
     OVER = "over"
 
 
+class CallbackState(StrEnum):
+    """Where a callback task stands. ENDED is the only terminal state; the result says how."""
+
+    DUE = "due"
+    """in the list, for a seat to take"""
+    PLACED = "placed"
+    """a stand-in keeps the caller's place in line"""
+    TAKEN = "taken"
+    RINGING = "ringing"
+    TALKING = "talking"
+    ENDED = "ended"
+
+
 class Phase(StrEnum):
     """Where a caller is."""
 
@@ -242,6 +255,10 @@ class Call:
     had: tuple[tuple[str, ...], tuple[str, ...]] = ((), ())
     """takers and platforms before the last join: a target that vanished is none (join.conf, [give-back])"""
     not_served: str = ""
+    callback: str = ""
+    """he was called back: the task"""
+    asked_back: bool = False
+    """he chose to be called back"""
     danger: bool = False
     ended_at: int = 0
     transfers: tuple[Transfer, ...] = ()
@@ -297,8 +314,37 @@ class SeatNow:
 
 
 @dataclass(frozen=True, slots=True)
+class Callback:
+    """Somebody to be called back; its id is the ref of the call he did not get through with. Times µs, 0 = not yet."""
+
+    id: str
+    hotline: str
+    caller: str
+    why: str
+    """asked | abandoned | transfer | QUEUESTATUS, CLOSED, LINES"""
+    priority: str
+    """high | normal"""
+    opened_at: int
+    state: CallbackState = CallbackState.DUE
+    since: int = 0
+    """in this state since"""
+    seat: str = ""
+    platform: str = ""
+    attempts: int = 0
+    first_try_at: int = 0
+    last: str = ""
+    """why the last attempt failed"""
+    call: str = ""
+    """the talk's ref"""
+    result: str = ""
+    note: str = ""
+    ended_at: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Site:
-    """All live calls of one installation, by correlation id, and its seats, by number."""
+    """All live calls of one installation and its callback tasks, by correlation id, and its seats, by number."""
 
     calls: Mapping[str, Call] = field(default_factory=dict)
+    callbacks: Mapping[str, Callback] = field(default_factory=dict)
     seats: Mapping[str, SeatNow] = field(default_factory=dict)

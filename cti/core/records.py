@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from cti.core import events as e
 from cti.core.commands import Record
-from cti.core.model import Call, Transfer
+from cti.core.model import Call, Callback, Transfer
 
 
 def transfer_ended(call: Call, t: Transfer) -> Record:
@@ -39,6 +39,16 @@ def callback(call: Call, at: int, why: str, to: str = "") -> Record:
     return record(call.ref, "CallbackDue", at, f"callback/{call.ref}", why=why, to=to, priority=priority)
 
 
+def callback_ended(task: Callback) -> Record:
+    """`CallbackEnded`: once a task. It says nothing of the answer rate, which a callback never mends."""
+    return record(
+        task.id, "CallbackEnded", task.ended_at, f"callback-ended/{task.id}", result=task.result, note=task.note,
+        hotline=task.hotline, why=task.why, priority=task.priority, attempts=task.attempts, last=task.last,
+        seat=task.seat, call=task.call, opened_at=task.opened_at,
+        first_try_ms=(task.first_try_at - task.opened_at) // 1000 if task.first_try_at else -1,
+    )  # fmt: skip
+
+
 def anomaly(event: e.Event, code: str) -> Record:
     """A step that does not fit where it came."""
     name = type(event).__name__
@@ -48,5 +58,3 @@ def anomaly(event: e.Event, code: str) -> Record:
 def record(ref: str, kind: str, at: int, key: str, **data: str | int) -> Record:
     """One record for the ledger."""
     return Record(ref, kind, at, key, data)
-
-

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from cti.directory.model import (
     Agent,
+    CallbackRules,
     ConferenceRules,
     Directory,
     Hotline,
@@ -37,6 +38,7 @@ class _File(BaseModel):
 class _Hotlines(_File):
     hotlines: tuple[Hotline, ...] = Field(min_length=1, max_length=500)
     conference: ConferenceRules = ConferenceRules()
+    callbacks: CallbackRules = CallbackRules()
 
 
 class _Seats(_File):
@@ -104,7 +106,7 @@ def check_directory(folder: Path, today: dt.date) -> Checked:
         problems += found
         parts[name] = getattr(file, name, None)
         if isinstance(file, _Hotlines):
-            parts["conference"] = file.conference
+            parts["conference"], parts["callbacks"] = file.conference, file.callbacks
         elif isinstance(file, _Seats):
             parts["seat_rules"] = file.rules
     directory = None

@@ -51,6 +51,30 @@ class Name(_Frozen):
     en: Text
 
 
+class Announce(_Frozen):
+    """When a waiting caller hears his place and the expected wait; seconds, 0: never."""
+
+    first: Annotated[int, Field(strict=True, ge=0, le=600)] = 10
+    every: Annotated[int, Field(strict=True, ge=10, le=600)] = 30
+
+
+class Overflow(_Frozen):
+    """To another hotline's line: after so many seconds, and at once when this one is full or closed."""
+
+    after: Annotated[int, Field(strict=True, ge=3, le=3600)]
+    to: HotlineNumber
+
+
+class CallbackRules(_Frozen):
+    """Calling back; seconds."""
+
+    trunk: TrunkName | None = None
+    """callers are called over it; the first of trunks.yaml when absent"""
+    ring: Timeout = 30
+    keep: Annotated[int, Field(strict=True, ge=10, le=14_400)] = 3600
+    """how long his place in the line is kept; then it is a task in the list alone"""
+
+
 class QueueRules(_Frozen):
     """How a hotline's waiting line behaves; times in seconds."""
 
@@ -61,6 +85,24 @@ class QueueRules(_Frozen):
     max_waiting: Annotated[int, Field(strict=True, ge=1, le=10_000)] = 100
     wrapup: Annotated[int, Field(strict=True, ge=0, le=600)] | None = None
     """wrap-up after each call, ended by itself or by `*14`; absent: the site's (seats.yaml, rules)"""
+
+    overflow: Overflow | None = None
+    announce: Announce = Announce()
+    callback: Annotated[bool, Field(strict=True)] = False
+    """who waits may press 1: he is called back when his turn comes"""
+
+
+class Opening(_Frozen):
+    """When a hotline has people; local time (UTC+8). Outside it callers are told, or go to `QueueRules.overflow`."""
+
+    hours: Hours
+    days: Annotated[tuple[Annotated[int, Field(strict=True, ge=1, le=7)], ...], Field(min_length=1)] = (
+        1, 2, 3, 4, 5, 6, 7)  # fmt: skip
+    """of the week, ISO 8601: 1 is Monday"""
+    holidays: tuple[dt.date, ...] = ()
+    """closed all day"""
+    workdays: tuple[dt.date, ...] = ()
+    """open, though not one of ``days``: make-up days (调休)"""
 
 
 class Hotline(_Frozen):
@@ -75,6 +117,12 @@ class Hotline(_Frozen):
     """seconds the agent who pressed the key is rung when a transfer comes back, before the queue's front"""
     priority: Annotated[int, Field(strict=True, ge=0, le=100)] = 0
     """higher is served first where hotlines share seats"""
+    shares: HotlineNumber | None = None
+    """its callers wait in that hotline's line, for the same seats; number, greeting and figures stay its own (双号)"""
+    greeting: Note | None = None
+    """spoken to who waits, over the music"""
+    opening: Opening | None = None
+    """always open when absent; 110 always is"""
     keys: Mapping[KeyCode, Platform] = Field(default_factory=dict)
     """code pressed on the seat's phone → platform reached"""
     danger_keys: Mapping[KeyCode, Platform] = Field(default_factory=dict)
@@ -86,6 +134,11 @@ class Hotline(_Frozen):
     """only seats with all of these serve it"""
     conference_keys: Mapping[KeyCode, Platform] = Field(default_factory=dict)
     """code → platform brought in beside the caller and his seat: the three-party call"""
+
+    @property
+    def line(self) -> str:
+        """The waiting line of its callers."""
+        return self.shares or self.number
 
     @property
     def every_key(self) -> Mapping[KeyCode, Platform]:
@@ -277,6 +330,7 @@ class Directory(_Frozen):
     trunks: tuple[Trunk, ...] = ()
     nuisance: tuple[Nuisance, ...] = ()
     conference: ConferenceRules = ConferenceRules()
+    callbacks: CallbackRules = CallbackRules()
     linkage: tuple[Linked, ...] = ()
     agents: tuple[Agent, ...] = ()
     seat_rules: SeatRules = SeatRules()

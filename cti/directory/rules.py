@@ -244,6 +244,42 @@ def hotlines_are_served(site: Site) -> Faults:
                 )
 
 
+def lines_lead_somewhere(site: Site) -> Faults:
+    """A shared line and an overflow exist; a line is shared once removed, on one platform; 110 has no closing time."""
+    directory = site.directory
+    for i, hotline in enumerate(directory.hotlines):
+        other = directory.hotline(hotline.shares) if hotline.shares else None
+        if hotline.shares and (other is None or other.shares or other.platform != hotline.platform or other is hotline):
+            yield site.error(
+                ("hotlines", i, "shares"),
+                f"{hotline.shares} 不是本平台自有队列的另一条热线 / "
+                f"{hotline.shares} is no other hotline of this platform with a line of its own",
+                "写该平台自有队列的热线号码 / name one that has its own line",
+            )
+        overflow = hotline.queue.overflow
+        target = directory.hotline(overflow.to) if overflow else None
+        if overflow and (target is None or target.line == hotline.line):
+            yield site.error(
+                ("hotlines", i, "queue", "overflow", "to"),
+                f"溢出目标 {overflow.to} 不是另一条队列的热线 / "
+                f"overflow to {overflow.to}: no hotline with another line",
+                "写另一条热线的号码 / name another hotline",
+            )
+        if hotline.opening and hotline.platform == "110":
+            yield site.error(
+                ("hotlines", i, "opening"),
+                "110 全天受理，不得设时段 / 110 is always open",
+                "删去 opening / remove it",
+            )
+    rules = directory.callbacks
+    if rules.trunk and directory.trunk(rules.trunk) is None:
+        yield site.error(
+            ("hotlines", "callbacks", "trunk"),
+            f"没有中继 {rules.trunk} / no trunk '{rules.trunk}'",
+            "见 trunks.yaml / see trunks.yaml",
+        )
+
+
 def trunks_are_closed(site: Site) -> Faults:
     """A trunk that takes calls from everywhere invites toll fraud."""
     for i, trunk in enumerate(site.directory.trunks):
@@ -339,6 +375,7 @@ RULES: Final[tuple[Callable[[Site], Faults], ...]] = (
     hotlines_are_served,
     seats_serve_rightly,
     agents_are_told_apart,
+    lines_lead_somewhere,
     trunks_are_closed,
     trunks_keep_lines,
     nuisance_is_current,

@@ -16,7 +16,7 @@ from pathlib import Path
 from cti.directory import Directory
 from cti.stack.render import Place, render
 from cti.stack.root import RuntimeRoot
-from cti.stack.sounds import ensure_sounds
+from cti.stack.sounds import ensure_sounds, greetings
 from cti.stack.supervise import Child
 
 FOLDERS = ("etc", "db", "lib", "agi", "cache", "spool", "sounds", "etc/local.d", "log/cel-custom", "log/cdr-custom")
@@ -61,12 +61,13 @@ def modules_of(root: RuntimeRoot) -> Path:
     return found or root.path / "usr/lib/asterisk/modules"
 
 
-def write_configuration(templates: Path, directory: Directory, place: Place, instance_key: bytes,
-                        root: RuntimeRoot) -> None:
+def write_configuration(
+    templates: Path, directory: Directory, place: Place, instance_key: bytes, root: RuntimeRoot
+) -> None:
     """Fill the state folder: configuration (secrets inside, so readable by the owner alone), prompts, empty folders."""
     for name in FOLDERS:
         (place.state / name).mkdir(parents=True, exist_ok=True)
-    ensure_sounds(place.sounds, root)
+    ensure_sounds(place.sounds, root, greetings(directory))
     place.etc.chmod(0o700)
     for name, text in render(templates, directory, place, instance_key).items():
         (place.etc / name).write_text(text, encoding="utf-8")

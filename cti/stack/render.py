@@ -13,8 +13,9 @@ from typing import Any
 
 import jinja2
 
+from cti.core.priority import Band
 from cti.core.routing import WHY_OF
-from cti.directory import Directory
+from cti.directory import Directory, Hotline
 from cti.directory.fields import CANCEL_KEY, ROOM_KEYS
 from cti.routes import line_of, linkage, routes
 from cti.settings import RecordingSettings
@@ -69,16 +70,17 @@ class Place(Told):
 def _facts(directory: Directory, told: Told, instance_key: bytes) -> dict[str, Any]:
     keys, names = _keys(directory)
     queues = []
-    for hotline in directory.hotlines:
+    for hotline in (h for h in directory.hotlines if not h.shares):
         rules = hotline.queue
         common = {"ring": rules.ring, "max_waiting": rules.max_waiting}
+        offers = any(h.queue.callback for h in directory.hotlines if h.line == hotline.number)
         queues.append({"name": hotline.number, "weight": 0, "members": [(s, 0) for s in directory.serving(hotline)],
-                       **common})  # fmt: skip
+                       "callback": offers, **common})  # fmt: skip
     for platform in directory.platforms:
         dedicated = [(s, 0) for s in directory.seats_of(platform, "dedicated")]
         spill = [(s, s.spill) for s in directory.seats_of(platform, "general") if s.spill is not None]
         queues.append({"name": f"{platform}-dedicated", "weight": DEDICATED_WEIGHT, "members": dedicated + spill,
-                       "ring": 12, "max_waiting": 100})  # fmt: skip
+                       "ring": 12, "max_waiting": 100, "callback": False})  # fmt: skip
     every = routes(directory)
     folders: dict[str, Path] = {}
     if isinstance(told, Place):
@@ -94,11 +96,13 @@ def _facts(directory: Directory, told: Told, instance_key: bytes) -> dict[str, A
         "seats": [{"number": s.number, "platform": s.platform, "kind": s.kind, "secret": s.password(instance_key),
                    "login": s.login,
                    "features": names.get(s.platform, FIXED)} for s in directory.seats],
-        "trunks": directory.trunks, "hotlines": [{"number": h.number, "platform": h.platform, "division":
-        h.division, "priority": h.priority,
-                      "wrapup": directory.wrapup(h),
-                      "wait": h.queue.wait, "recall": h.recall, "record": told.recording.enabled and h.record}
+        "trunks": directory.trunks,
+        "hotlines": [{**_hotline(h), "wrapup": directory.wrapup(h), "record": told.recording.enabled and h.record}
                      for h in directory.hotlines],
+        "bands": [{"name": band.name, "value": int(band)} for band in Band],
+        "calls_most": len(told.rtp) // 4 * 85 // 100,
+        "callback": {"trunk": directory.callbacks.trunk or next((t.name for t in directory.trunks), ""),
+                     "ring": directory.callbacks.ring, "keep": directory.callbacks.keep},
         "queues": queues,
         "keys": keys,
         "room": directory.conference, "recording": told.recording,
@@ -112,6 +116,26 @@ def _facts(directory: Directory, told: Told, instance_key: bytes) -> dict[str, A
                    for danger in (False, True) for to in directory.platforms if (to, "*", danger) in every]
         + [{"name": f"ROUTE_{to}", "text": text} for (to, _, _), text in linkage(directory).items()],
     }  # fmt: skip
+
+
+def _hotline(hotline: Hotline) -> dict[str, Any]:
+    """A hotline as trunk.conf and the globals tell it; times of day in seconds, dates and days as texts to look in."""
+    rules, opening = hotline.queue, hotline.opening
+    made: dict[str, Any] = {
+        "number": hotline.number, "platform": hotline.platform, "division": hotline.division, "line": hotline.line,
+        "priority": hotline.priority, "wait": rules.wait, "recall": hotline.recall, "max_waiting": rules.max_waiting,
+        "overflow_after": rules.overflow.after if rules.overflow else "",
+        "overflow_to": rules.overflow.to if rules.overflow else "",
+        "say_first": rules.announce.first, "say_every": rules.announce.every,
+        "greeting": f"greeting-{hotline.number}" if hotline.greeting else "", "callback": int(rules.callback),
+        "opening": None,
+    }  # fmt: skip
+    if opening:
+        first, last = (int(t[:2]) * 3600 + int(t[3:]) * 60 for t in opening.hours.split("-"))
+        made["opening"] = {"first": first, "last": last, "days": "".join(map(str, opening.days)),
+                           "closed": ".".join(map(str, opening.holidays)),
+                           "open": ".".join(map(str, opening.workdays))}  # fmt: skip
+    return made
 
 
 def _keys(directory: Directory) -> tuple[list[dict[str, Any]], dict[str, str]]:

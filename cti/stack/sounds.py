@@ -12,8 +12,11 @@ import struct
 import subprocess
 import wave
 from array import array
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
+from cti.directory import Directory
 from cti.stack.root import RuntimeRoot
 
 RATE = 8000
@@ -78,6 +81,18 @@ SPOKEN: dict[str, str] = {
     "why-not-logged-in": "座席未登录。",
     "why-seat-lent": "座席已借出。",
     "why-unknown-reason": "没有这个置忙原因。",
+    "why-seat-left": "座席已挂机。",
+    "sorry-full": "很抱歉，现在来电很多，线路已满，我们会尽快回电给您。遇到危险请直接拨打幺幺零。",
+    "sorry-closed": "现在不是服务时间，我们会在服务时间给您回电。遇到危险请直接拨打幺幺零。",
+    "overflow": "座席正忙，已为您转到另一队列，请稍候。",
+    "callback-offer": "按一，保留排位，轮到您时给您回电。",
+    "callback-kept": "已保留您的排位，轮到您时我们会打给您，请保持电话畅通，再见。",
+    "callback-none": "没有显示您的号码，无法回电，请继续等待。",
+    "callback-task": "回电任务，正在呼叫来电人。",
+    **{f"place-{n}": f"您排在第{zh}位。" for n, zh in enumerate("一二三四五", 1)},
+    "place-more": "您前面还有五位以上。",
+    **{f"wait-{n}": f"预计等待{zh}分钟。" for n, zh in ((1, "不到一"), (2, "约两"), (5, "约五"), (10, "约十"))},
+    "wait-more": "预计等待十分钟以上。",
 }
 SPARE: tuple[tuple[int, int], ...] = ((600, 250), (0, 100), (500, 250), (0, 100), (400, 400))
 """instead of speech when no synthesizer is there"""
@@ -94,8 +109,24 @@ def tone(steps: tuple[tuple[int, int], ...], level: float = 0.3) -> bytes:
     return out.tobytes()
 
 
-MELODY = (261.6, 329.6, 392.0, 329.6, 293.7, 349.2, 440.0, 349.2, 246.9, 293.7, 392.0, 293.7,
-          261.6, 329.6, 392.0, 523.3)
+MELODY = (
+    261.6,
+    329.6,
+    392.0,
+    329.6,
+    293.7,
+    349.2,
+    440.0,
+    349.2,
+    246.9,
+    293.7,
+    392.0,
+    293.7,
+    261.6,
+    329.6,
+    392.0,
+    523.3,
+)
 """Hz, one note a beat; above it the octave and the fifth. Ours, so that a caller hears music from the first packet:
 the packaged pieces begin with 0.6 s of silence (measured with `cti dialtest queue`)"""
 BEAT_MS = 420
@@ -117,15 +148,20 @@ def melody() -> bytes:
     return out.tobytes()
 
 
-def ensure_sounds(folder: Path, root: RuntimeRoot | None) -> None:
-    """Make every prompt that is missing; without a root there is no synthesizer."""
+def greetings(directory: Directory) -> dict[str, str]:
+    """What each hotline says to who waits, by prompt."""
+    return {f"greeting-{h.number}": h.greeting for h in directory.hotlines if h.greeting}
+
+
+def ensure_sounds(folder: Path, root: RuntimeRoot | None, more: Mapping[str, str] = MappingProxyType({})) -> None:
+    """Make every prompt that is missing, ``more`` as well; without a root there is no synthesizer."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "wait").mkdir(exist_ok=True)
     if not any((folder / "wait").iterdir()):
         _write(folder / "wait" / "wait.wav", melody())
     for name, steps in SIGNS.items():
         _write(folder / f"{name}.wav", tone(steps))
-    for name, text in SPOKEN.items():
+    for name, text in {**SPOKEN, **more}.items():
         if not (folder / f"{name}.wav").exists():
             _write(folder / f"{name}.wav", (_speak(text, root) if root else None) or tone(SPARE))
 

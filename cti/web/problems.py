@@ -23,6 +23,8 @@ STATUS: Mapping[str, int] = {
     "dedicated-only": 409, "unknown-seat": 404, "not-your-seat": 403, "wrong-pin": 403,
     "login-locked": 429, "seat-taken": 409, "agent-elsewhere": 409, "not-logged-in": 409, "seat-lent": 409,
     "not-ready": 409, "unknown-reason": 422,
+    "unknown-callback": 404, "unknown-result": 422, "callback-ended": 409, "callback-taken": 409,
+    "callback-no-number": 409, "seat-busy": 409,
     "too-large": 413, "not-json": 415, "invalid-field": 422, "idempotency-key-reused": 422,
     "too-many-listeners": 429, "failed": 500, "switch-away": 503, "ledger-away": 503,
 }  # fmt: skip
