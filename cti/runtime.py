@@ -230,4 +230,5 @@ class Runtime:
 def _asked_key(event: e.Event) -> str:
     if isinstance(event, e.SeatEvent):
         return f"asked/{event.seat}/{type(event).__name__}/{event.at}"
-    return f"asked/{getattr(event, 'transfer', event.ref)}"
+    named = getattr(event, "transfer", f"{type(event).__name__}/{event.ref}/{event.at}")
+    return f"asked/{named}"

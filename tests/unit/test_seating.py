@@ -37,7 +37,8 @@ def directory(tmp_path_factory: pytest.TempPathFactory) -> Directory:
     third = "kind: general, name: 12345三号席"
     path.write_text(path.read_text().replace(third, f"login: true, skills: [water], {third}"))
     path = to / "hotlines.yaml"
-    water = '  - {number: "96128", platform: "12345", name: {zh: 水务, en: water}, division: "530100", skills: [water]}\n'
+    names = "name: {zh: 水务, en: water}"
+    water = f'  - {{number: "96128", platform: "12345", {names}, division: "530100", skills: [water]}}\n'
     path.write_text(path.read_text().replace("hotlines:\n", f"hotlines:\n{water}", 1))
     (to / "agents.yaml").write_text(f"""agents:
   - {{number: "2001", name: 甲, pin: "{hash_pin(PIN)}"}}
