@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from cti.dialtest.chaos import Chaos
 from cti.dialtest.report import Report, Run, gaps
-from cti.dialtest.scenarios import conference, everykey, onekey, queue, races, room, roomraces
+from cti.dialtest.scenarios import callback, conference, everykey, onekey, queue, races, room, roomraces
 from cti.dialtest.scenarios.scene import SEATS
 from cti.dialtest.stack import AsteriskSilent, Phone, Stage, StreamAway, Target, stage
 from cti.ladder import ladder
@@ -64,6 +64,9 @@ SCENARIOS: dict[str, Scenario] = {
     "conference-races": Scenario(
         "三方通话中同一瞬间两个动作，结果只有一个 / two acts in one instant around a three-party call, one outcome",
         room.SEATS, roomraces.one, 2),
+    "callback": Scenario(
+        "排队时按 1，轮到时座席回电（仅内嵌的一套） / presses 1 in line, is called back at his turn (embedded)",
+        callback.SEATS, callback.one, 1),
     "queue": Scenario(
         "拨 12345，听音乐排队，座席接听 / a caller of 12345 waits in music and is answered", queue.SEATS, queue.one),
 }  # fmt: skip
