@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from cti.dialtest.chaos import Chaos
 from cti.dialtest.report import Report, Run, gaps
-from cti.dialtest.scenarios import conference, everykey, onekey, queue, races, room, roomraces, seats
+from cti.dialtest.scenarios import callback, conference, everykey, onekey, queue, races, room, roomraces, seats
 from cti.dialtest.scenarios.scene import SEATS
 from cti.dialtest.stack import AsteriskSilent, Phone, Stage, StreamAway, Target, stage
 from cti.ladder import ladder
@@ -70,6 +70,9 @@ SCENARIOS: dict[str, Scenario] = {
     "seats": Scenario(
         "登录、置忙、话后整理、漏接、专席、杀服务与 Asterisk，依次 / a seat's status, story by story",
         seats.SEATS, seats.one, 1, seats.prepare),
+    "callback": Scenario(
+        "排队时按 1，轮到时座席回电（仅内嵌的一套） / presses 1 in line, is called back at his turn (embedded)",
+        callback.SEATS, callback.one, 1),
     "queue": Scenario(
         "拨 12345，听音乐排队，座席接听 / a caller of 12345 waits in music and is answered", queue.SEATS, queue.one),
 }  # fmt: skip

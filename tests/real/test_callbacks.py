@@ -12,7 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
+from cti.cli.callbacks import callbacks
 from cti.core.answer_rate import EndedCall, answer_rate
 from cti.core.facts import Fact
 from cti.dialtest.call import Call
@@ -169,6 +171,11 @@ async def test_tries_by_the_list_and_what_became_of_them(
         assert (by_why["asked"]["state"], by_why["asked"]["attempts"], by_why["asked"]["last"]) == ("due", 1, "busy")
         assert by_why["asked"]["caller"] == ASKS and by_why["abandoned"]["state"] == "due"
         assert {row["caller"] for row in api(on, "", agent)[1]["callbacks"]} == {"…01", "…02"}
+        token = Tokens(on.instance.http_secret).make(boss)
+        base = f"http://127.0.0.1:{on.instance.ports.http}"
+        listed = CliRunner().invoke(callbacks, ["--url", base, "--token", token, "--json"])
+        assert listed.exit_code == 0 and {row["why"] for row in json.loads(listed.output)} == set(by_why)
+        assert CliRunner().invoke(callbacks, ["--url", base, "--token", "none"]).exit_code == 1
         home.on_invite = Ring()
         assert api(on, f"/{task}/take", Who("read-only"), {})[0] == 403
         assert api(on, f"/{task}/take", agent, {})[0] == 202
@@ -215,4 +222,4 @@ async def test_without_a_number_he_keeps_his_place_and_a_task_withdrawn_leaves_t
         busy.hangup()
         await hidden.wait_heard("1001", 6)
         assert (await ended(on, ASKS))[-1].kind in ("CallbackEnded", "CallbackPlaceOver", "CallEnded")
-        assert await rings(on, "1001", hidden.caller.user, 1) is not None
+        await rings(on, "1001", hidden.caller.user, 1)

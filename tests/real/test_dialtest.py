@@ -10,7 +10,8 @@ from cti.stack.instance import Instance
 pytestmark = pytest.mark.real
 
 
-@pytest.mark.parametrize(("scenario", "n"), [("queue", 3), ("onekey-12345-110", 5), ("onekey-110-12345", 5)])
+@pytest.mark.parametrize(("scenario", "n"), [("queue", 3), ("onekey-12345-110", 5), ("onekey-110-12345", 5),
+                                             ("callback", 2)])  # fmt: skip
 async def test_scenario(instance: Instance, scenario: str, n: int) -> None:
     report = await play(instance, scenario, n, seed=20261124)
     assert report.passed, [run for run in report.runs if run.faults] or report.leftovers
