@@ -7,7 +7,7 @@ actions (`cti.ami.members`), which status may follow which (`cti.core.seats`).
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any
 
 import structlog
@@ -45,6 +45,22 @@ def initial(directory: Directory) -> dict[str, SeatNow]:
     }  # fmt: skip
 
 
+class _Wanted(Mapping[str, seats.Member]):
+    """Every seat's member, made when it is asked for: a change of one seat does not pay for 1,000."""
+
+    def __init__(self, now: Mapping[str, SeatNow]) -> None:
+        self._now = now
+
+    def __getitem__(self, seat: str) -> seats.Member:
+        return seats.member(self._now[seat])
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._now)
+
+    def __len__(self) -> int:
+        return len(self._now)
+
+
 class Seating:
     """``known`` is False while the ledger could not be read: the lines are then left as Asterisk has them."""
 
@@ -67,7 +83,7 @@ class Seating:
         """What app_queue must say of each seat; None while that is not known."""
         if not self.known:
             return None
-        return {n: seats.member(s) for n, s in self.runtime.site.seats.items()}
+        return _Wanted(self.runtime.site.seats)
 
     def barred(self, seat: str) -> Collection[str]:
         """Lines of the seat whose skills its agent has not."""
@@ -146,10 +162,11 @@ class Seating:
                 self._told[number] = now
                 self.runtime.hear(seats.stands(seat, now), "service", f"stands/{number}/{now // STANDS_US}")
 
-    def rows(self, devices: Mapping[str, str], talking: Collection[str]) -> list[dict[str, Any]]:
-        """Each seat: what it declared, and beside it what is observed."""
+    def rows(self, devices: Mapping[str, str], talking: Collection[str], only: str = "") -> list[dict[str, Any]]:
+        """Each seat, or one: what it declared, and beside it what is observed."""
         made = []
-        for s in self.directory.seats:
+        one = self.directory.seat(only)
+        for s in self.directory.seats if not only else (one,) if one else ():
             now = self.runtime.site.seats[s.number]
             agent = self.directory.agent(now.agent)
             made.append({
