@@ -57,8 +57,8 @@ class Seating(Protocol):
 class SeatsApi:
     """Routes of `/api/v1/seats`. Register on an application with `add_to`. ``rows``: one seat as JSON, or all (``""``)."""
 
-    def __init__(self, desk: Desk, tokens: Tokens, seating: Seating, rows: Callable[[str], Sequence[Mapping[str, Any]]],
-                 now_us: Callable[[], int]) -> None:  # fmt: skip
+    def __init__(self, desk: Desk, tokens: Tokens, seating: Seating,
+                 rows: Callable[[str], Sequence[Mapping[str, Any]]], now_us: Callable[[], int]) -> None:  # fmt: skip
         self._desk, self._tokens, self._seating, self._rows, self._now = desk, tokens, seating, rows, now_us
 
     def add_to(self, app: web.Application) -> None:
