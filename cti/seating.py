@@ -76,6 +76,7 @@ class Seating:
         self._skills = {h.number: frozenset(h.skills) for h in directory.hotlines}
         self._told: dict[str, int] = {}
         self._owed = False
+        self._looking = asyncio.Lock()
         self.runtime: Runtime
         self.members: Members
 
@@ -117,10 +118,11 @@ class Seating:
 
     async def agree(self, at: int) -> None:
         """Put the waiting lines right once all that was heard is on record. Raises AmiError."""
-        self._owed = True
-        await self.runtime.ask(lambda _: None)
-        found = await self.members.resync()
-        self._owed = found.seats == 0 and self.known
+        async with self._looking:
+            self._owed = True
+            await self.runtime.ask(lambda _: None)
+            found = await self.members.resync()
+            self._owed = found.seats == 0 and self.known
         self._count(found, at)
 
     def _count(self, found: Resynced, at: int) -> None:
@@ -146,7 +148,7 @@ class Seating:
             if clock() >= tell:
                 tell = clock() + TELL_S
                 self._tell_all(now_us())
-            if (clock() >= due or self._owed) and linked():
+            if (clock() >= due or self._owed) and linked() and not self._looking.locked():
                 due = clock() + LOOK_S
                 try:
                     if self._owed:
