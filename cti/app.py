@@ -181,9 +181,9 @@ class Service:
         except StreamAway as why:
             raise ConnectionError(str(why)) from None
 
-    def _seat_rows(self) -> list[dict[str, Any]]:
+    def _seat_rows(self, only: str = "") -> list[dict[str, Any]]:
         talking = {c.seat for c in self.runtime.site.calls.values() if c.phase == "talking"}
-        return self.seating.rows(self.devices, talking)
+        return self.seating.rows(self.devices, talking, only)
 
     async def close(self) -> None:
         """After `run`: what was begun is finished, files and links are closed."""

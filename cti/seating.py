@@ -7,7 +7,7 @@ actions (`cti.ami.members`), which status may follow which (`cti.core.seats`).
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any
 
 import structlog
@@ -45,6 +45,22 @@ def initial(directory: Directory) -> dict[str, SeatNow]:
     }  # fmt: skip
 
 
+class _Wanted(Mapping[str, seats.Member]):
+    """Every seat's member, made when it is asked for: a change of one seat does not pay for 1,000."""
+
+    def __init__(self, now: Mapping[str, SeatNow]) -> None:
+        self._now = now
+
+    def __getitem__(self, seat: str) -> seats.Member:
+        return seats.member(self._now[seat])
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._now)
+
+    def __len__(self) -> int:
+        return len(self._now)
+
+
 class Seating:
     """``known`` is False while the ledger could not be read: the lines are then left as Asterisk has them."""
 
@@ -60,6 +76,7 @@ class Seating:
         self._skills = {h.number: frozenset(h.skills) for h in directory.hotlines}
         self._told: dict[str, int] = {}
         self._owed = False
+        self._looking = asyncio.Lock()
         self.runtime: Runtime
         self.members: Members
 
@@ -67,7 +84,7 @@ class Seating:
         """What app_queue must say of each seat; None while that is not known."""
         if not self.known:
             return None
-        return {n: seats.member(s) for n, s in self.runtime.site.seats.items()}
+        return _Wanted(self.runtime.site.seats)
 
     def barred(self, seat: str) -> Collection[str]:
         """Lines of the seat whose skills its agent has not."""
@@ -101,10 +118,11 @@ class Seating:
 
     async def agree(self, at: int) -> None:
         """Put the waiting lines right once all that was heard is on record. Raises AmiError."""
-        self._owed = True
-        await self.runtime.ask(lambda _: None)
-        found = await self.members.resync()
-        self._owed = found.seats == 0 and self.known
+        async with self._looking:
+            self._owed = True
+            await self.runtime.ask(lambda _: None)
+            found = await self.members.resync()
+            self._owed = found.seats == 0 and self.known
         self._count(found, at)
 
     def _count(self, found: Resynced, at: int) -> None:
@@ -130,7 +148,7 @@ class Seating:
             if clock() >= tell:
                 tell = clock() + TELL_S
                 self._tell_all(now_us())
-            if (clock() >= due or self._owed) and linked():
+            if (clock() >= due or self._owed) and linked() and not self._looking.locked():
                 due = clock() + LOOK_S
                 try:
                     if self._owed:
@@ -146,10 +164,11 @@ class Seating:
                 self._told[number] = now
                 self.runtime.hear(seats.stands(seat, now), "service", f"stands/{number}/{now // STANDS_US}")
 
-    def rows(self, devices: Mapping[str, str], talking: Collection[str]) -> list[dict[str, Any]]:
-        """Each seat: what it declared, and beside it what is observed."""
+    def rows(self, devices: Mapping[str, str], talking: Collection[str], only: str = "") -> list[dict[str, Any]]:
+        """Each seat, or one: what it declared, and beside it what is observed."""
         made = []
-        for s in self.directory.seats:
+        one = self.directory.seat(only)
+        for s in self.directory.seats if not only else (one,) if one else ():
             now = self.runtime.site.seats[s.number]
             agent = self.directory.agent(now.agent)
             made.append({

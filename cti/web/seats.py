@@ -55,10 +55,10 @@ class Seating(Protocol):
 
 
 class SeatsApi:
-    """Routes of `/api/v1/seats`. Register on an application with `add_to`. ``rows``: every seat as JSON."""
+    """Routes of `/api/v1/seats`. Register on an application with `add_to`. ``rows``: one seat as JSON, or all (empty)."""
 
-    def __init__(self, desk: Desk, tokens: Tokens, seating: Seating, rows: Callable[[], Sequence[Mapping[str, Any]]],
-                 now_us: Callable[[], int]) -> None:  # fmt: skip
+    def __init__(self, desk: Desk, tokens: Tokens, seating: Seating,
+                 rows: Callable[[str], Sequence[Mapping[str, Any]]], now_us: Callable[[], int]) -> None:  # fmt: skip
         self._desk, self._tokens, self._seating, self._rows, self._now = desk, tokens, seating, rows, now_us
 
     def add_to(self, app: web.Application) -> None:
@@ -75,7 +75,7 @@ class SeatsApi:
     async def _list(self, request: web.Request) -> web.Response:
         self._who(request)
         reasons = [{"code": r.code, "zh": r.zh, "en": r.en} for r in self._seating.directory.seat_rules.reasons]
-        return answer({"seats": [self._shown(row) for row in self._rows()], "reasons": reasons}, 200)
+        return answer({"seats": [self._shown(row) for row in self._rows("")], "reasons": reasons}, 200)
 
     async def _get(self, request: web.Request) -> web.Response:
         self._who(request)
@@ -120,10 +120,10 @@ class SeatsApi:
         return seat, own or "supervisor"
 
     def _one(self, seat: str) -> Mapping[str, Any]:
-        found = next((row for row in self._rows() if row["number"] == seat), None)
-        if found is None:
+        found = self._rows(seat)
+        if not found:
             raise Refused("unknown-seat")
-        return self._shown(found)
+        return self._shown(found[0])
 
     def _shown(self, row: Mapping[str, Any]) -> Mapping[str, Any]:
         zh, en = self._seating.reason_words(row["reason"]) if row["reason"] else ("", "")

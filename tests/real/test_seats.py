@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import datetime as dt
+import json
 import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -13,7 +14,9 @@ from typing import Any
 import aiohttp
 import pytest
 import pytest_asyncio
+from click.testing import CliRunner, Result
 
+from cti.__main__ import main
 from cti.dialtest.scenarios import seats
 from cti.dialtest.scenarios.seats import AGENT, PIN, paused
 from cti.dialtest.stack import Stage, stage
@@ -136,3 +139,24 @@ async def test_a_seat_that_rings_in_vain_is_taken_out_with_the_service_dead(on: 
     await seats.agree(on)
     told = await seats.fact(on, "SeatStatus", seat="1001", status="paused", reason="missed")
     assert told.source == "cel"
+
+
+async def test_by_command(on: Stage) -> None:
+    """`cti seats`: the list, a pause with its reason, ready, log-out; a refusal is told in words, with exit 1."""
+    state = str(on.instance.state)
+
+    def run(*words: str) -> Result:
+        return CliRunner().invoke(main, ["seats", "--state", state, "--config", str(on.instance.config), *words])
+
+    done = await asyncio.to_thread(run, "pause", "1001", "--reason", "meal")
+    assert (done.exit_code, "paused meal" in done.output) == (0, True), done.output
+    await paused(on, "1001", "meal")
+    assert (await asyncio.to_thread(run, "ready", "1001")).exit_code == 0
+    await paused(on, "1001", None)
+    refused = await asyncio.to_thread(run, "ready", "1003")
+    assert refused.exit_code == 1 and "座席未登录" in refused.output and "not-logged-in" in refused.output
+    assert (await asyncio.to_thread(run, "login", "1003", "--agent", AGENT)).exit_code == 0
+    told = json.loads((await asyncio.to_thread(run, "--json")).output)
+    assert {s["number"]: s["status"] for s in told["seats"]}["1003"] == "ready"
+    assert (await asyncio.to_thread(run, "logout", "1003")).exit_code == 0
+    assert "拨测员" not in (await asyncio.to_thread(run)).output
