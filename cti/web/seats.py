@@ -55,7 +55,7 @@ class Seating(Protocol):
 
 
 class SeatsApi:
-    """Routes of `/api/v1/seats`. Register on an application with `add_to`. ``rows``: one seat as JSON, or all (empty)."""
+    """Routes of `/api/v1/seats`. Register on an application with `add_to`. ``rows``: one seat as JSON, or all."""
 
     def __init__(self, desk: Desk, tokens: Tokens, seating: Seating,
                  rows: Callable[[str], Sequence[Mapping[str, Any]]], now_us: Callable[[], int]) -> None:  # fmt: skip
