@@ -2,6 +2,7 @@
 
     python -m cti.core.diagram > docs/transfer-machine.md
     python -m cti.core.diagram conference > docs/conference-machine.md
+    python -m cti.core.diagram lease > docs/lease-machine.md
 
 Knows: the tables. Nothing is drawn by hand, so no picture can differ from what runs; a test holds the files to it.
 """
@@ -10,10 +11,13 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
+from typing import TypeVar
 
 from conference import room
 from conference import rules as cells
 from cti.core import events as e
+from cti.core import lease as leases
+from cti.core import lease_model as words
 from cti.core import transfer as machine
 from cti.core.model import RoomState, TransferState
 
@@ -26,6 +30,7 @@ stateDiagram-v2
 """
 FOOT = "\n· ignored, for the reason the table states; ! an anomaly, counted and recorded\n"
 
+K = TypeVar("K")
 Moves = dict[tuple[str, str], list[str]]
 
 
@@ -73,11 +78,44 @@ def conference() -> str:
     return head + "\n".join(lines) + _table([str(s) for s in RoomState], table) + FOOT + more
 
 
+LEASE_DEADLINES = {
+    words.Side.OWNER: (
+        ("asked", "refused", "not-free"), ("granted", "expired", "clock"), ("active", "expired", "clock"),
+        ("recalled", "expired", "clock"),
+    ),
+    words.Side.BORROWER: (
+        ("asked", "expired", "no-answer"), ("granted", "recalled", "runs-out"), ("active", "recalled", "runs-out"),
+        ("recalled", "expired", "clock"),
+    ),
+}  # fmt: skip
+"""As `cti.core.lease._due` has them; a test walks both."""
+
+
+def lease() -> str:
+    """The lease of a seat, one picture and one table a side."""
+    text = HEAD.format(name="seat lease's", source="cti/core/lease.py", argument=" lease").partition("```")[0]
+    for side in words.Side:
+        moves: Moves = {("[*]", "asked"): ["SeatAsked"]}
+        for state, rows in leases.TABLE[side].items():
+            for kind, rule in rows.items():
+                if isinstance(rule, words.To):
+                    moves.setdefault((str(state), str(rule.state)), []).append(kind.__name__)
+        lines = _arrows(moves)
+        lines += [f"    {source} --> {target}: deadline ({why})" for source, target, why in LEASE_DEADLINES[side]]
+        lines += [f"    {state} --> [*]" for state in ("returned", "expired", "refused")]
+        ours = [kind for kind, rule in leases.NONE[side].items() if not isinstance(rule, words.Anomaly)]
+        table = {kind: [_cell(leases.TABLE[side][s][kind]) for s in words.LeaseState] for kind in ours}
+        text += f"## {str(side).capitalize()}\n\n```mermaid\nstateDiagram-v2\n" + "\n".join(lines)
+        text += _table([str(s) for s in words.LeaseState], table) + "\n"
+    note = "An event of the other side is an anomaly in every state, a wrong fencing number in every open one.\n"
+    return text + note + FOOT
+
+
 def _arrows(moves: Moves) -> list[str]:
     return [f"    {source} --> {target}: {', '.join(names)}" for (source, target), names in moves.items()]
 
 
-def _table(states: list[str], rows: Mapping[type[e.Event], list[str]]) -> str:
+def _table(states: list[str], rows: Mapping[type[K], list[str]]) -> str:
     text = "\n```\n\nEvery pair:\n\n"
     text += "| event | " + " | ".join(states) + " |\n" + "|---" * (len(states) + 1) + "|\n"
     return text + "".join(f"| {kind.__name__} | " + " | ".join(made) + " |\n" for kind, made in rows.items())
@@ -95,15 +133,15 @@ def _when(cell: cells.Cell, notes: dict[str, None]) -> str:
     return f"{_when(cell.then, notes)} if {letter}; {_when(cell.otherwise, notes)}"
 
 
-def _cell(rule: machine.Rule | cells.Rule) -> str:
+def _cell(rule: machine.Rule | cells.Rule | words.Rule) -> str:
     match rule:
-        case machine.To() | cells.To():
+        case machine.To() | cells.To() | words.To():
             return f"→ {rule.state}"
-        case machine.Ignore() | cells.Ignore():
+        case machine.Ignore() | cells.Ignore() | words.Ignore():
             return "·"
-        case machine.Anomaly() | cells.Anomaly():
+        case machine.Anomaly() | cells.Anomaly() | words.Anomaly():
             return f"! {rule.code}"
 
 
 if __name__ == "__main__":
-    print(conference() if sys.argv[1:] == ["conference"] else diagram(), end="")
+    print({"conference": conference, "lease": lease}.get("".join(sys.argv[1:]), diagram)(), end="")

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from cti.core.diagram import conference, diagram
+from cti.core.diagram import conference, diagram, lease
 
 
 @pytest.mark.parametrize(("name", "argument", "draw"), [
-    ("transfer", "", diagram), ("conference", " conference", conference),
+    ("transfer", "", diagram), ("conference", " conference", conference), ("lease", " lease", lease),
 ])  # fmt: skip
 def test_the_committed_diagram_is_current(name: str, argument: str, draw: Callable[[], str]) -> None:
     committed = Path(__file__).resolve().parents[2] / "docs" / f"{name}-machine.md"
