@@ -85,7 +85,7 @@ def _facts(state: Path, name: str) -> list[Fact]:
     if not is_ref(ref):
         click.echo(f"{name!r} 不是编号 / is no correlation id; e.g. 530100-1732406400.12", err=True)
         sys.exit(2)
-    url = f"redis://127.0.0.1:{_port(instance, 'redis')}/0"
+    url = f"redis://127.0.0.1:{instance['redis']}/0"
     try:
         facts = asyncio.run(_read(str(instance["site"]), url, ref))
     except StreamAway as why:

@@ -17,6 +17,8 @@ from cti.directory.model import (
     Route,
     Seat,
     SeatTarget,
+    SiteEntry,
+    SiteSip,
     Target,
     Trunk,
 )
@@ -36,6 +38,8 @@ __all__ = [
     "Seat",
     "SeatKind",
     "SeatTarget",
+    "SiteEntry",
+    "SiteSip",
     "Target",
     "Trunk",
     "check_directory",

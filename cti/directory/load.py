@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from cti.directory.model import ConferenceRules, Directory, Hotline, Nuisance, Route, Seat, Trunk
+from cti.directory.model import ConferenceRules, Directory, Hotline, Nuisance, Route, Seat, SiteEntry, Trunk
 from cti.directory.rules import Site, find_faults
 from cti.problem import ConfigError, Problem, did_you_mean
 from cti.yamlfile import Document, load
@@ -40,6 +40,10 @@ class _Trunks(_File):
     trunks: tuple[Trunk, ...] = Field(max_length=200)
 
 
+class _Sites(_File):
+    sites: tuple[SiteEntry, ...] = Field(max_length=64)
+
+
 class _Nuisance(_File):
     nuisance: tuple[Nuisance, ...] = Field(max_length=20_000)
 
@@ -49,9 +53,10 @@ _FILES: Final[dict[str, type[_File]]] = {
     "seats": _Seats,
     "routes": _Routes,
     "trunks": _Trunks,
+    "sites": _Sites,
     "nuisance": _Nuisance,
 }
-_OPTIONAL: Final = frozenset({"nuisance"})
+_OPTIONAL: Final = frozenset({"nuisance", "sites"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +68,7 @@ class Checked:
 
 
 def check_directory(folder: Path, today: dt.date) -> Checked:
-    """Read and check the five files of `folder`; `today` (local date) tells which nuisance entries expired.
+    """Read and check the files of `folder`; `today` (local date) tells which nuisance entries expired.
 
     Never raises for what the files hold. The rules between files are checked once each file is sound by
     itself, so that one slip does not bring a page of consequences.

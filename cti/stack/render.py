@@ -77,6 +77,7 @@ def _facts(directory: Directory, told: Told, instance_key: bytes) -> dict[str, A
         queues.append({"name": f"{platform}-dedicated", "weight": DEDICATED_WEIGHT, "seats": seats,
                        "ring": 12, "wrapup": 0, "max_waiting": 100})  # fmt: skip
     every = routes(directory)
+    own = directory.site(told.site)
     folders: dict[str, Path] = {}
     if isinstance(told, Place):
         folders = {"state": told.state, "run": told.run, "modules": told.modules, "data": told.data, "sbin": told.sbin}
@@ -90,10 +91,13 @@ def _facts(directory: Directory, told: Told, instance_key: bytes) -> dict[str, A
         "agi": {"host": told.agi_host, "port": told.agi_port},
         "seats": [{"number": s.number, "platform": s.platform, "kind": s.kind, "secret": s.password(instance_key),
                    "features": names.get(s.platform, FIXED)} for s in directory.seats],
-        "trunks": directory.trunks, "hotlines": [{"number": h.number, "platform": h.platform, "division":
-        h.division, "priority": h.priority,
+        "trunks": directory.trunks, "hotlines": [{"number": h.number, "platform": h.platform, "name": h.name.zh,
+                      "division": h.division, "priority": h.priority,
                       "wait": h.queue.wait, "recall": h.recall} for h in directory.hotlines],
         "queues": queues,
+        "features": {platform: names.get(platform, FIXED) for platform in directory.platforms},
+        "sites": [s for s in directory.sites if s.code != told.site] if own else [],
+        "own": own.sip if own else None,
         "keys": keys,
         "room": directory.conference,
         "lines": [{"platform": p, "queue": line_of(p, "general", directory)} for p in directory.platforms],
