@@ -6,6 +6,7 @@ import click
 
 from cti.cli.check import check
 from cti.cli.dialtest import dialtest
+from cti.cli.leases import leases
 from cti.cli.look import replay, status, trace
 from cti.cli.render import render_command
 from cti.cli.run import run, up
@@ -24,12 +25,13 @@ def main() -> None:
     cti render DIR                你自己的 Asterisk 的配置 / the configuration for an Asterisk of yours
     cti status                    现在如何 / how things stand
     cti token --seat 1001         接口令牌 / a token for the API
+    cti leases                    席位互借 / seats lent between sites
     cti trace REF                 一通电话的经过 / one call as a ladder
     cti dialtest onekey-12345-110 拨测 / real calls with test phones
     """
 
 
-for command in (check, run, up, render_command, status, trace, replay, dialtest, token):
+for command in (check, run, up, render_command, status, trace, replay, dialtest, token, leases):
     main.add_command(command)
 
 if __name__ == "__main__":

@@ -21,25 +21,30 @@ from panoramisk.message import Message
 from cti.ami.actions import AmiError
 from cti.ami.client import AmiClient, AmiConfig
 from cti.ami.switch import AmiSwitch
-from cti.ami.translate import WANTED, BadStep, step_of_message
+from cti.ami.translate import LENT_STEPS, WANTED, BadStep, Step, step_of_message
 from cti.catchup import CatchUp, lag_of
 from cti.core import events as e
 from cti.core.answer_rate import RULE, TARGET_PERCENT, answer_rate
 from cti.core.entry import EntryBook, Nuisance
 from cti.core.facts import CorruptFact, Fact, FactId
+from cti.core.lease_model import Terms
 from cti.core.model import Phase
 from cti.directory import Directory
 from cti.intake import Intake
 from cti.ledger.ledger import Ledger
 from cti.ledger.stream import StreamAway
+from cti.lending.desk import Around, LeaseDesk
+from cti.lending.letters import Letters
+from cti.lending.line import Line
 from cti.meters import AgiMeter, AmiMeter, LedgerMeter
 from cti.metrics import Metrics
 from cti.reconcile import Reconcile
-from cti.routes import routes, routes_for
+from cti.routes import line_of, routes, routes_for
 from cti.runtime import Runtime
 from cti.settings import Settings
 from cti.web.auth import Tokens
 from cti.web.conferences import ConferencesApi
+from cti.web.leases import LeasesApi
 from cti.web.server import Api, WebServer
 from cti.web.transfers import TransfersApi
 from ivr.entry import make_entry
@@ -77,6 +82,22 @@ def entry_book(directory: Directory) -> EntryBook:
     )
 
 
+def around(site: str, directory: Directory) -> Around:
+    """What lending needs of the directory."""
+    return Around(
+        site=site,
+        lendable={s.number: s.platform for s in directory.seats if s.kind == "general"},
+        lines={p: line_of(p, "general", directory) for p in directory.platforms},
+        penalties={s.code: s.penalty for s in directory.sites if s.code != site},
+    )
+
+
+def terms(settings: Settings) -> Terms:
+    """Of a lease, in µs."""
+    lending = settings.lending
+    return Terms(lending.minutes * 60_000_000, int(lending.skew * 1e6), int(lending.ring * 1e6), int(lending.ask * 1e6))
+
+
 class Service:
     """Build it, then `await run()` until cancelled."""
 
@@ -112,6 +133,10 @@ class Service:
             settings.agi.host, settings.agi.port,
             {"entry": make_entry(lambda: book, lambda: dt.datetime.now(SHANGHAI).date())},
             limits=AgiLimits(sessions=settings.agi.max_sessions), meter=AgiMeter(self.metrics))  # fmt: skip
+        self.letters = Letters(settings.site.code, settings.redis.url, timeout=settings.timers.redis)
+        self.leases = LeaseDesk(
+            around(settings.site.code, directory), Line(self.ami), self.letters, self.ledger,
+            settings.paths.state / "leases.json", terms(settings), now_us)  # fmt: skip
         self.web = WebServer(settings.http.host, settings.http.port, self.metrics.registry, self.links, self.status,
                              self._apis())
         self.started_at = now_us()
@@ -136,17 +161,20 @@ class Service:
             group.create_task(self.intake.run())
             group.create_task(self.reconcile.run(lambda: self.intake.complete))
             group.create_task(self._poll())
+            group.create_task(self.leases.run())
             if not adopted:
                 group.create_task(self._merge())
             log.info("service_started", site=self.settings.site.code, calls=len(self.runtime.site.calls))
 
     def _apis(self) -> Sequence[Api]:
         tokens = Tokens(self.settings.http.read_secret())
-        return (TransfersApi(self.runtime, tokens, self.directory, now_us), ConferencesApi(self.runtime, tokens))
+        return (TransfersApi(self.runtime, tokens, self.directory, now_us), ConferencesApi(self.runtime, tokens),
+                LeasesApi(self.leases, tokens, self.directory))
 
     async def close(self) -> None:
         """After `run`: what was begun is finished, files and links are closed."""
         await self.ledger.aclose()
+        await self.letters.close()
 
     async def _adopt(self) -> bool:
         """The last day from the ledger. False, Redis away: start without; the day is read from Asterisk's file."""
@@ -188,7 +216,9 @@ class Service:
     # -- from Asterisk -------------------------------------------------------------------------------------------------
     def _on_message(self, message: Message) -> None:
         step = step_of_message(message)
-        if step is not None:
+        if isinstance(step, Step) and step.name in LENT_STEPS:
+            self.leases.note(step.name, step.at, step.key, step.extra)
+        elif step is not None:
             self.intake.step(step)
 
     def _on_down(self, why: str) -> None:
@@ -199,6 +229,7 @@ class Service:
         self._published = {}
         await self.switch.forget_routes()  # a division that has left config/ must not keep its old route
         await self._publish()
+        self.leases.link_up()
         await self.intake.link_up()
 
     async def _publish(self) -> None:

@@ -256,7 +256,7 @@ def sites_are_apart(site: Site) -> Faults:
     codes, addresses = dict[str, int](), dict[object, int]()
     for i, one in enumerate(site.directory.sites):
         for part, value, seen in (("code", one.code, codes), ("sip", (one.sip.host, one.sip.port), addresses)):
-            if value in seen:  # type: ignore[operator]
+            if value in seen:
                 yield site.error(
                     ("sites", i, part),
                     f"站点 {one.code} 与 {site.directory.sites[seen[value]].code} 的 {part} 相同 / "  # type: ignore[index]

@@ -93,7 +93,8 @@ class Instance:
 
     def __init__(self, root: RuntimeRoot, state: Path, directory: Directory, config: Path, templates: Path, *,
                  site: str = "530100", ports: Ports | None = None, service: bool = True,
-                 sites: Sequence[SiteEntry] = (), redis: int | None = None, settings: Mapping[str, str] | None = None) -> None:  # fmt: skip
+                 sites: Sequence[SiteEntry] = (), redis: int | None = None,
+                 settings: Mapping[str, str] | None = None) -> None:  # fmt: skip
         self.root, self.state, self.config, self.templates = root, state.resolve(), config, templates
         trunks = tuple(_here(t) for t in directory.trunks)
         self.directory = directory.model_copy(update={"trunks": trunks, "sites": tuple(sites)})

@@ -40,7 +40,7 @@ class Sites:
                  count: int = 2, settings: Mapping[str, str] | None = None) -> None:  # fmt: skip
         if len(directory.sites) < count:
             have = len(directory.sites)
-            raise ValueError(f"sites.yaml 只有 {have} 个站点，须 {count} 个 / sites.yaml has {have} sites, {count} wanted")
+            raise ValueError(f"sites.yaml 只有 {have} 个站点 / has {have} sites, {count} wanted")
         self._undo = contextlib.AsyncExitStack()
         self._ports = [netports.free_udp_port() for _ in range(count)]
         known = here(directory.sites[:count], self._ports)
