@@ -30,25 +30,37 @@ def here(sites: Sequence[SiteEntry], ports: Sequence[int]) -> tuple[SiteEntry, .
     return tuple(made)
 
 
+def _seen(sites: Sequence[SiteEntry], by: int, relay: SiteSip | None) -> Sequence[SiteEntry]:
+    """The sites as one of them reaches the others."""
+    if relay is None:
+        return sites
+    if by == 1:
+        return [site.model_copy(update={"accepts": (*site.accepts, relay.host)}) if n != 1 else site
+                for n, site in enumerate(sites)]  # fmt: skip
+    return [site.model_copy(update={"sip": relay}) if n == 1 else site for n, site in enumerate(sites)]
+
+
 class Sites:
     """``async with Sites(...) as sites``: the first ``count`` sites of `config/sites.yaml` run inside, each in its own
     folder of ``state``. The first one runs Redis for all. Entering raises as `Instance` does, ValueError for more sites
-    than there are.
+    than there are. ``relay``: the second site is reached through this address, `relayed` (a test that cuts the trunk).
     """
 
     def __init__(self, root: RuntimeRoot, state: Path, directory: Directory, config: Path, templates: Path, *,
-                 count: int = 2, settings: Mapping[str, str] | None = None) -> None:  # fmt: skip
+                 count: int = 2, settings: Mapping[str, str] | None = None,
+                 relay: SiteSip | None = None) -> None:  # fmt: skip
         if len(directory.sites) < count:
             have = len(directory.sites)
             raise ValueError(f"sites.yaml 只有 {have} 个站点 / has {have} sites, {count} wanted")
         self._undo = contextlib.AsyncExitStack()
         self._ports = [netports.free_udp_port() for _ in range(count)]
         known = here(directory.sites[:count], self._ports)
+        self.relayed = known[1].sip if count > 1 else None
         self.all: list[Instance] = []
-        for site in known:
+        for n, site in enumerate(known):
             shared = self.all[0].ports.redis if self.all else None
             self.all.append(Instance(root, state / site.code, directory, config, templates, site=site.code,
-                                     sites=known, redis=shared, settings=settings))  # fmt: skip
+                                     sites=_seen(known, n, relay), redis=shared, settings=settings))  # fmt: skip
 
     def __getitem__(self, n: int) -> Instance:
         return self.all[n]

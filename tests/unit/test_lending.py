@@ -160,9 +160,11 @@ class Clock:
 
 
 async def until(true: Callable[[], bool], seconds: float = 5.0) -> None:
-    async with asyncio.timeout(seconds):
-        while not true():
-            await asyncio.sleep(0.01)
+    for _ in range(int(seconds * 100)):
+        if true():
+            return
+        await asyncio.sleep(0.01)
+    raise TimeoutError
 
 
 async def lend(tmp_path: Path) -> tuple[Mail, Clock, Site, Site]:
