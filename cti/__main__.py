@@ -10,6 +10,7 @@ from cti.cli.leases import leases
 from cti.cli.look import replay, status, trace
 from cti.cli.render import render_command
 from cti.cli.run import run, up
+from cti.cli.seats import seats
 from cti.cli.token import token
 
 
@@ -27,11 +28,12 @@ def main() -> None:
     cti token --seat 1001         接口令牌 / a token for the API
     cti leases                    席位互借 / seats lent between sites
     cti trace REF                 一通电话的经过 / one call as a ladder
+    cti seats plan                需要几席 / how many seats are needed
     cti dialtest onekey-12345-110 拨测 / real calls with test phones
     """
 
 
-for command in (check, run, up, render_command, status, trace, replay, dialtest, token, leases):
+for command in (check, run, up, render_command, status, trace, replay, seats, dialtest, token, leases):
     main.add_command(command)
 
 if __name__ == "__main__":

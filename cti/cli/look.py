@@ -26,7 +26,8 @@ STATE = click.option("--state", type=click.Path(path_type=Path), default=Path(".
 JSON = click.option("--json", "as_json", is_flag=True, help="机器可读 / machine-readable")
 
 
-def _instance(state: Path) -> Mapping[str, object]:
+def instance(state: Path) -> Mapping[str, object]:
+    """What an instance says of itself in its folder; with none there, its cure on stderr and exit 1."""
     try:
         facts: Mapping[str, object] = json.loads((state / "instance.json").read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -36,7 +37,8 @@ def _instance(state: Path) -> Mapping[str, object]:
     return facts
 
 
-def _port(facts: Mapping[str, object], name: str) -> int:
+def port(facts: Mapping[str, object], name: str) -> int:
+    """One of its ports."""
     ports = facts["ports"]
     assert isinstance(ports, Mapping)
     return int(ports[name])
@@ -53,7 +55,7 @@ def status(state: Path, as_json: bool, url: str | None) -> None:
     cti status
     cti status --json | jq .answer_rate
     """
-    base = url or f"http://127.0.0.1:{_port(_instance(state), 'http')}"
+    base = url or f"http://127.0.0.1:{port(instance(state), 'http')}"
     try:
         with urllib.request.urlopen(f"{base}/status", timeout=3) as answer:
             shown = json.load(answer)
@@ -80,14 +82,14 @@ def status(state: Path, as_json: bool, url: str | None) -> None:
 
 
 def _facts(state: Path, name: str) -> list[Fact]:
-    instance = _instance(state)
+    here = instance(state)
     ref = name if is_ref(name) else name.rsplit("-", 1)[0]
     if not is_ref(ref):
         click.echo(f"{name!r} 不是编号 / is no correlation id; e.g. 530100-1732406400.12", err=True)
         sys.exit(2)
-    url = f"redis://127.0.0.1:{instance['redis']}/0"
+    url = f"redis://127.0.0.1:{here['redis']}/0"
     try:
-        facts = asyncio.run(_read(str(instance["site"]), url, ref))
+        facts = asyncio.run(_read(str(here["site"]), url, ref))
     except StreamAway as why:
         click.echo(f"账本没有应答 / the ledger does not answer: {why}", err=True)
         sys.exit(1)

@@ -195,6 +195,32 @@ def _share(log_odds_against: float) -> float:
     return 1.0 / (1.0 + math.exp(log_odds_against))
 
 
+def answered_soon(traffic: Traffic, seats: int, waiting: int, span_s: float = 1800.0) -> float:
+    """The share of those in line now and those who come within ``span_s`` that is answered.
+
+    The line melts or grows as a fluid does (dq/dt = λ - Nμ - θq); once it is gone, the long run's share holds. With
+    nobody in line it is the long run's alone. A fluid knows no chance, so it is never believed to do better than that.
+    """
+    if waiting < 0:
+        raise ValueError(f"waiting = {waiting}: 排队人数须 ≥ 0 / callers in line must be at least 0")
+    if not (math.isfinite(span_s) and span_s > 0):
+        raise ValueError(f"span_s = {span_s}: 时段须 > 0 秒 / the span must be above 0 s")
+    offered = waiting + traffic.rate * span_s
+    if offered == 0.0:
+        return 1.0
+    served = seats / traffic.handle_s
+    if traffic.patience_s > _LONGEST_S:  # nobody is lost; who is not reached in time is not answered in time
+        return min(1.0, served * span_s / offered)
+    steady = 1.0 - serve(traffic, seats).answered
+    patience, excess = traffic.patience_s, traffic.rate - served
+    rest = excess * patience  # where the line would settle
+    melting = min(span_s, patience * math.log1p(waiting / -rest)) if rest < 0.0 else span_s
+    line = rest * melting + (waiting - rest) * patience * -math.expm1(-melting / patience)  # ∫ q dt
+    lost = max(line / patience, steady * (waiting + traffic.rate * melting))
+    lost += steady * traffic.rate * (span_s - melting)
+    return max(0.0, 1.0 - lost / offered)
+
+
 # -- how many seats ----------------------------------------------------------------------------------------------------
 def seats_for_answered(traffic: Traffic, target: float = 0.95) -> int:
     """The fewest seats that answer at least ``target`` of all calls (0 < target < 1). 0 for no calls."""

@@ -43,17 +43,17 @@ class Both:
 @pytest_asyncio.fixture(loop_scope="function")
 async def both(runtime_root: RuntimeRoot, directory: Directory, tmp_path: Path) -> AsyncIterator[Both]:
     """Kunming with its 110 seat and no seat of 12345, Dali with one seat of 12345; afterwards no channel is left."""
-    async with Sites(runtime_root, tmp_path, directory, folder("config"), folder("dialplan")) as sites:
-        async with (
-            stage(sites[0], seats=["8001"], callers=2) as kunming,
-            stage(sites[1], seats=["1001"], callers=1, first_tone=20) as dali,
-        ):
-            await trunk_up(kunming)
-            yield Both(kunming, dali)
-            for phone in (*kunming.callers, *dali.callers, *kunming.seats.values(), *dali.seats.values()):
-                for call in phone.calls:
-                    call.hangup()
-            assert await kunming.leftovers() == [] and await dali.leftovers() == []
+    async with (
+        Sites(runtime_root, tmp_path, directory, folder("config"), folder("dialplan")) as sites,
+        stage(sites[0], seats=["8001"], callers=2) as kunming,
+        stage(sites[1], seats=["1001"], callers=1, first_tone=20) as dali,
+    ):
+        await trunk_up(kunming)
+        yield Both(kunming, dali)
+        for phone in (*kunming.callers, *dali.callers, *kunming.seats.values(), *dali.seats.values()):
+            for call in phone.calls:
+                call.hangup()
+        assert await kunming.leftovers() == [] and await dali.leftovers() == []
 
 
 async def trunk_up(on: Stage) -> None:

@@ -158,6 +158,13 @@ def test_a_message_with_another_fence_is_an_anomaly() -> None:
     assert owner == pair.books[OWNER] and orders == [Odd(ID, "wrong-fence")]
 
 
+def test_a_grant_told_again_does_not_keep_what_is_on_its_way_back() -> None:
+    pair = active(Pair())
+    pair.hear(BORROWER, m.SeatUnneeded(ID, us(100)), deliver=False)
+    book, orders = step(pair.books[BORROWER], m.SeatGranted(ID, us(100.5), 1, us(604)))
+    assert book.borrowed[ID].state is S.RECALLED and orders == [LeaveLine(SEAT, ID)]
+
+
 def test_a_grant_that_comes_too_late_is_given_back_at_once() -> None:
     book, _ = step(Book(BORROWER, TERMS), ASK)
     book, orders = step(book, m.SeatGranted(ID, us(20), 3, us(19)))

@@ -155,7 +155,7 @@ class World:
                 site.orders.clear()
             case 7 | 8 | 14 | 15 | 16 if not site.alive:
                 self.start(site)
-            case 9 if not borrower.alive and rng.random() < 0.3:
+            case 9 | 17 | 18 if not borrower.alive:
                 borrower.book = Book(BORROWER, self.terms)  # Redis came back empty
                 self.start(borrower)
             case 10:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from cti.core.staffing import (
     Traffic,
     UnstableError,
+    answered_soon,
     erlang_b,
     erlang_c,
     seats_for_answered,
@@ -149,6 +150,35 @@ def test_the_fewest_seats_are_enough_and_one_less_is_not(load: float, patience: 
     assert serve(traffic, seats).in_level >= target > serve(traffic, seats - 1).in_level
 
 
+@given(loads, seat_counts, st.floats(5, 600), st.floats(20, 900), st.integers(0, 400))
+def test_a_line_lowers_what_is_answered_soon_and_seats_raise_it(load: float, seats: int, patience: float,
+                                                                handle: float, waiting: int) -> None:  # fmt: skip
+    traffic = Traffic(load / handle, handle, patience)
+    found = answered_soon(traffic, seats, waiting)
+    assert 0 <= found <= 1
+    assert answered_soon(traffic, seats, 0) <= serve(traffic, seats).answered + 1e-9
+    assert answered_soon(traffic, seats + 1, waiting) >= found - 1e-9
+    assert answered_soon(traffic, seats, waiting + 5) <= found + 1e-9
+    if load <= seats:
+        assert answered_soon(traffic, seats, 0) == pytest.approx(serve(traffic, seats).answered)
+
+
+@pytest.mark.parametrize(("load", "seats", "waiting"), [(20, 40, 60), (60, 30, 40), (60, 30, 0), (39, 40, 200)])
+def test_a_line_melts_or_grows_as_a_fluid_does(load: float, seats: int, waiting: int) -> None:
+    """Against small steps of dq/dt = λ - Nμ - θq, where chance plays no part (its long-run share is within 4 %)."""
+    traffic, line, lost = Traffic(load / 240, 240, 120), float(waiting), 0.0
+    for _ in range(180_000):
+        lost += line / 120 * 0.01
+        line = max(0.0, line + (traffic.rate - seats / 240 - line / 120) * 0.01)
+    expected = 1 - lost / (waiting + traffic.rate * 1800)
+    assert answered_soon(traffic, seats, waiting) == pytest.approx(expected, abs=0.04)
+
+
+def test_nobody_gives_up_but_not_everybody_is_reached() -> None:
+    assert answered_soon(Traffic(0.5, 240), 60, 0) == pytest.approx(0.5)
+    assert answered_soon(Traffic(0.1, 240), 60, 10) == 1.0 and answered_soon(Traffic(0, 240, 60), 0, 0) == 1.0
+
+
 @pytest.mark.parametrize("patience", [1.0, 120.0, 1e7, math.inf])
 @pytest.mark.parametrize(("load", "seats"), [(5000, 5100), (19_000, 20_000), (0.001, 20_000)])
 def test_thousands_of_seats(load: float, seats: int, patience: float) -> None:
@@ -178,6 +208,8 @@ def test_no_calls_and_no_seats() -> None:
     (lambda: serve(Traffic(1, 1), 3, -1), "level must be at least 0 s"),
     (lambda: seats_for_answered(Traffic(1, 1), 95), "e.g. 0.95"),
     (lambda: seats_for_level(Traffic(1, 1), 1.0), "0 and 1"),
+    (lambda: answered_soon(Traffic(1, 1, 1), 1, -1), "in line"),
+    (lambda: answered_soon(Traffic(1, 1), 1, 0, 0), "the span"),
     (lambda: seats_for_answered(Traffic(1e6, 600, 1)), "calls a second"),
 ])  # fmt: skip
 def test_bad_input_is_named_with_its_unit(make: object, words: str) -> None:
