@@ -33,6 +33,7 @@ from cti.directory import Directory
 from cti.intake import Intake
 from cti.ledger.ledger import Ledger
 from cti.ledger.stream import StreamAway
+from cti.lending.auto import Auto, Now, Past
 from cti.lending.desk import Around, LeaseDesk
 from cti.lending.letters import Letters
 from cti.lending.line import Line
@@ -162,9 +163,29 @@ class Service:
             group.create_task(self.reconcile.run(lambda: self.intake.complete))
             group.create_task(self._poll())
             group.create_task(self.leases.run())
+            if self.settings.lending.auto:
+                group.create_task(self._overflow().run())
             if not adopted:
                 group.create_task(self._merge())
             log.info("service_started", site=self.settings.site.code, calls=len(self.runtime.site.calls))
+
+    def _overflow(self) -> Auto:
+        """The automatic rule, of the line of 12345."""
+        site, settings = self.directory.site(self.settings.site.code), self.settings
+        hotline = next((h.number for h in self.directory.hotlines if h.platform == "12345"), "12345")
+        seats = [s.number for s in self.directory.seats_of("12345", "general")]
+        past = Past(hotline)
+        self.runtime.listeners.append(past.saw)
+
+        def looks() -> Now:
+            calls = self.runtime.site.calls.values()
+            waiting = sum(c.phase is Phase.QUEUED and c.hotline == hotline for c in calls)
+            return Now({seat: self.devices.get(seat, "") for seat in seats}, waiting)
+
+        others = [s.code for s in self.directory.sites if s.code != settings.site.code]
+        place = (site.place if site else None) or (0.0, 0.0)
+        return Auto(self.leases, self.letters, past, others, place, looks, now_us,
+                    every_s=settings.lending.every, minutes=settings.lending.minutes)  # fmt: skip
 
     def _apis(self) -> Sequence[Api]:
         tokens = Tokens(self.settings.http.read_secret())

@@ -82,6 +82,8 @@ class LeaseDesk:
         self._cared = 0
         self._gone_since: dict[str, int] = {}
         self.mail_up = False
+        self.listeners: list[Callable[[Lease], None]] = []
+        """told every change of a lease once it is on record; quick, raise nothing"""
 
     @property
     def site(self) -> str:
@@ -202,6 +204,9 @@ class LeaseDesk:
         if changed:
             bookfile.save(self._path, book)
             await self._record(changed, event, why)
+            for listener in self.listeners:
+                for lease in changed:
+                    listener(lease)
         for lease in changed:
             await self._tried(self._lay(lease))
         for order in orders:
