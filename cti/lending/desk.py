@@ -256,12 +256,8 @@ class LeaseDesk:
                 self._rest.add(order.seat)
                 await self._home(order.seat)
             case leasebook.EnterLine():
-                platform = self._platforms.get(order.lease, "")
-                if platform not in self.around.lines:
-                    return  # known with the next grant; it is told every second
-                row = f"{order.fence}~{order.last_offer // 1_000_000}~{platform}"
-                if await self._line.enter(order.owner + order.seat, self.around.lines[platform],
-                                          self.around.penalties.get(order.owner, 5), row):  # fmt: skip
+                lease = self.find(order.lease)
+                if lease is not None and await self._enter(lease, order.last_offer):
                     self._say(e.SeatEntered(order.lease, now()))
             case leasebook.LeaveLine():
                 lease = self.find(order.lease)
@@ -276,6 +272,14 @@ class LeaseDesk:
                 log.warning("lease_step_not_expected", lease=order.lease, code=order.code)
                 data: dict[str, Scalar] = {"code": order.code, "lease": order.lease, "event": "lease"}
                 await self._records.append([Fact("Anomaly", now(), "", data, "service", f"odd/{order.lease}/{now()}")])
+
+    async def _enter(self, lease: Lease, last_offer: int) -> bool:
+        platform = self._platforms.get(lease.id, "")
+        if platform not in self.around.lines:
+            return False  # known with the next grant; it is told every second
+        row = f"{lease.fence}~{last_offer // 1_000_000}~{platform}"
+        penalty = self.around.penalties.get(lease.owner, 5)
+        return await self._line.enter(lease.owner + lease.seat, self.around.lines[platform], penalty, row)
 
     async def _tell(self, order: leasebook.Tell, sender: str) -> None:
         to = order.site or sender
@@ -329,6 +333,8 @@ class LeaseDesk:
         phone = self._phones.get(lease.id, IDLE)
         reason = "lent-trunk" if away else "lent-phone" if phone in ("UNAVAILABLE", "INVALID") else None
         if lease.state is LeaseState.ACTIVE:
+            if not await self._line.inside(lease.owner + lease.seat):
+                await self._enter(lease, lease.expires - lease.terms.ring_us)
             await self._line.rest(lease.owner + lease.seat, reason)
 
     async def _home(self, seat: str) -> None:

@@ -121,6 +121,10 @@ class Line:
         return any(m.interface == interface_of(number) and m.queue == queue and not m.paused
                    for m in await self.members())  # fmt: skip
 
+    async def inside(self, number: str) -> bool:
+        """Whether it is in a line at all; an Asterisk that restarted has forgotten it."""
+        return any(member.interface == interface_of(number) for member in await self.members())
+
     async def rest(self, number: str, reason: str | None) -> None:
         """Aside in the line for a reason, or (None) offered again."""
         for member in await self.members():

@@ -70,7 +70,7 @@ class Lines:
     def __init__(self) -> None:
         self.did: list[str] = []
         self.rows: dict[str, str] = {}
-        self.inside: set[str] = set()
+        self.members: set[str] = set()
         self.busy = False
         self.trunk = "NOT_INUSE"
 
@@ -96,8 +96,11 @@ class Lines:
 
     async def enter(self, number: str, queue: str, penalty: int, row: str) -> bool:
         self.did.append(f"enter {number} {queue} {penalty} {row.split('~')[0]}")
-        self.inside.add(number)
+        self.members.add(number)
         return True
+
+    async def inside(self, number: str) -> bool:
+        return number in self.members
 
     async def rest(self, number: str, reason: str | None) -> None:
         if reason:
@@ -105,11 +108,11 @@ class Lines:
 
     async def leave(self, number: str) -> bool:
         self.did.append(f"leave {number}")
-        self.inside.discard(number)
+        self.members.discard(number)
         return True
 
     async def strangers(self, keep: Sequence[str]) -> None:
-        self.inside &= set(keep)
+        self.members &= set(keep)
 
 
 class Facts:
@@ -184,7 +187,7 @@ async def test_asked_at_the_owners_a_seat_goes_over_and_comes_back(tmp_path: Pat
         b.desk.recall(lent, "coordinator")
         await until(lambda: a.states() == b.states() == ["returned"])
         await until(lambda: not b.lines.rows)
-        assert "home 1001" in b.lines.did and not a.lines.inside and not b.desk.lent
+        assert "home 1001" in b.lines.did and not a.lines.members and not b.desk.lent
 
 
 async def test_the_seat_is_out_of_the_lines_and_its_row_is_laid_before_the_borrower_hears(tmp_path: Path) -> None:
@@ -222,7 +225,7 @@ async def test_without_mail_the_lease_ends_on_both_sides_by_the_clock(tmp_path: 
         await until(lambda: a.states() == b.states() == ["active"])
         mail.up = False
         clock.now += 46_000_000
-        await until(lambda: not a.lines.inside)
+        await until(lambda: not a.lines.members)
         assert b.states() == ["active"]
         clock.now += 16_000_000
         await until(lambda: b.states() == ["expired"] and not b.lines.rows)
@@ -239,6 +242,16 @@ async def test_a_trunk_that_stays_away_sends_the_seat_home(tmp_path: Path) -> No
         await until(lambda: "rest 5329001001 lent-trunk" in a.lines.did)
         clock.now += 5_000_000
         await until(lambda: a.states() == b.states() == ["returned"])
+
+
+async def test_a_line_that_forgot_the_seat_gets_it_again(tmp_path: Path) -> None:
+    _, clock, a, b = await lend(tmp_path)
+    async with a.running(), b.running():
+        await b.desk.ask(B, "1001", A, 20, "")
+        await until(lambda: a.states() == ["active"])
+        a.lines.members.clear()
+        clock.now += 1_100_000
+        await until(lambda: a.lines.members == {"5329001001"})
 
 
 async def test_a_dedicated_or_unknown_seat_is_not_lent(tmp_path: Path) -> None:

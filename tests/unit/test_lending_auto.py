@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from cti.core.facts import Fact
+from cti.core.facts import Fact, Scalar
 from cti.lending.auto import Auto, Now, Past
 from tests.unit.test_lending import A, B, Clock, Mail, Site, until
 
@@ -70,8 +70,8 @@ def test_traffic_is_what_ended_in_the_last_half_hour() -> None:
     past = Past("12345")
     now = 10_000_000_000
     for n in range(40):
-        talk = {"hotline": "12345", "outcome": "answered", "talk_ms": 60_000}
-        past.saw(Fact("CallEnded", now - n * 60_000_000, "r", {**talk}, "live", f"k{n}"))
+        talk: dict[str, Scalar] = {"hotline": "12345", "outcome": "answered", "talk_ms": 60_000}
+        past.saw(Fact("CallEnded", now - n * 60_000_000, "r", talk, "live", f"k{n}"))
     past.saw(Fact("CallEnded", now, "r", {"hotline": "110", "outcome": "answered", "talk_ms": 1}, "live", "other"))
     past.saw(Fact("CallEnded", now, "r", {"hotline": "12345", "outcome": "unasked"}, "live", "unasked"))
     past.calls = type(past.calls)(sorted(past.calls))
