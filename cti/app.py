@@ -357,6 +357,10 @@ class Service:
             for phase in Phase:
                 if phase is not Phase.ENDED:
                     self.metrics.live_calls.labels(str(phase)).set(phases[phase])
+            self.metrics.leases.clear()
+            for lease in self.leases.leases():
+                if lease.open:
+                    self.metrics.leases.labels(str(lease.side), str(lease.state)).inc()
             self.metrics.seats.clear()
             for seat in self.directory.seats:
                 state = self.devices.get(seat.number, "unknown").lower()

@@ -55,6 +55,7 @@ class Metrics:
         self.spool_bytes = Gauge("cti_spool_bytes", "size of what waits on local disk", registry=r)
         self.live_calls = Gauge("cti_live_calls", "callers by where they are", ("phase",), registry=r)
         self.seats = Gauge("cti_seats", "seats by observed state", ("platform", "kind", "state"), registry=r)
+        self.leases = Gauge("cti_leases", "open seat leases by side and state", ("side", "state"), registry=r)
 
     def saw(self, fact: Fact) -> None:
         """Count one fact (`cti.ports.Meter`)."""

@@ -91,7 +91,7 @@ def call(state: Path, method: str, path: str, role: Role, body: dict[str, Any] |
 def _show(told: dict[str, Any]) -> None:
     table = Table(title=f"站点 {told['site']} 席位互借 / seats lent", title_justify="left")
     for column in ("借用 lease", "席位 seat", "出借 owner", "借用方 borrower", "状态 state", "到期 until", "缘由 why"):
-        table.add_column(column)
+        table.add_column(column, no_wrap=column.startswith(("借用 ", "席位", "状态")))
     for row in told["leases"]:
         at = dt.datetime.fromtimestamp(row["expires"] / 1e6, SHANGHAI)
         until = f"{at:%H:%M:%S}" if row["expires"] else "—"

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
+from cti.dialtest.call import Call
 from cti.dialtest.overflow import play_sites
 from cti.dialtest.phone import Answer, Ring
 from cti.dialtest.scenarios.onekey import whose
@@ -171,6 +172,50 @@ async def test_a_talk_outlives_the_recall_and_the_seat_is_rung_by_nobody_meanwhi
     call.hangup()
     assert await whose([seat], "13900009999", 3) is not None
     own.hangup()
+
+
+async def test_the_transfer_key_of_a_lent_phone_brings_the_caller_to_the_front_of_the_line(both: Both) -> None:
+    await lend(both)
+    seat = both.dali.seats["1001"]
+    seat.on_invite = Answer(0.1)
+    call = await both.kunming.callers[0].dial("12345", caller_id=CLI)
+    first = await seat.wait_incoming(5)
+    await call.wait_heard(seat.name, 3)
+    await asyncio.sleep(2.2)  # a seat that goes within 2 s dropped him anyway
+    await first.refer("110")
+    again = await seat.wait_incoming(8)
+    await call.wait_heard(seat.name, 5, after=again.t_invite)
+    assert call.t_ended is None
+    arrived = next(f for f in await both.kunming.facts() if f.kind == "CallArrived")
+    assert await both.kunming.wait_fact("SeatLost", arrived.ref) is not None
+    call.hangup()
+
+
+async def test_a_site_with_a_line_and_no_seat_borrows_by_itself(runtime_root: RuntimeRoot, directory: Directory,
+                                                                tmp_path: Path) -> None:  # fmt: skip
+    auto = {"CTI_LENDING__AUTO": "true", "CTI_LENDING__EVERY": "1"}
+    async with (
+        Sites(runtime_root, tmp_path, directory, folder("config"), folder("dialplan"), settings=auto) as sites,
+        stage(sites[0], seats=[], callers=4) as kunming,
+        stage(sites[1], seats=["1001", "1002", "1003", "1004"], callers=0, first_tone=20) as dali,
+    ):
+        await trunk_up(kunming)
+        for phone in dali.seats.values():
+            phone.on_invite = Answer(0.1)
+        calls = [await caller.dial("12345", caller_id=f"1390000000{n}") for n, caller in enumerate(kunming.callers)]
+        answered: list[Call] = []
+        for _ in range(300):
+            answered = [call for phone in dali.seats.values() for call in phone.calls if call.t_answered is not None]
+            if answered:
+                break
+            await asyncio.sleep(0.1)
+        assert answered, await leases(sites[0])
+        await asyncio.sleep(1.5)
+        rows = (await leases(sites[1]))[1]["leases"]
+        assert 1 <= len([row for row in rows if row["state"] == "active"]) <= 2, rows  # half of its seats at most
+        for call in calls:
+            assert call.t_ended is None
+            call.hangup()
 
 
 async def test_only_the_coordinator_moves_seats_and_refusals_have_codes(both: Both) -> None:
