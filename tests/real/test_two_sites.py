@@ -174,20 +174,33 @@ async def test_a_talk_outlives_the_recall_and_the_seat_is_rung_by_nobody_meanwhi
     own.hangup()
 
 
-async def test_the_transfer_key_of_a_lent_phone_brings_the_caller_to_the_front_of_the_line(both: Both) -> None:
+async def test_a_lent_phones_own_transfer_is_refused_and_the_two_go_on_talking(both: Both) -> None:
     await lend(both)
     seat = both.dali.seats["1001"]
     seat.on_invite = Answer(0.1)
     call = await both.kunming.callers[0].dial("12345", caller_id=CLI)
     first = await seat.wait_incoming(5)
     await call.wait_heard(seat.name, 3)
-    await asyncio.sleep(2.2)  # a seat that goes within 2 s dropped him anyway
-    await first.refer("110")
-    again = await seat.wait_incoming(8)
-    await call.wait_heard(seat.name, 5, after=again.t_invite)
-    assert call.t_ended is None
+    assert await first.refer("110") == 404
+    await asyncio.sleep(1.0)
+    assert first.t_ended is None and call.t_ended is None
+    assert call.heard().longest_without({seat.name}, (first.t_answered or 0) + 0.5) < 200
+    call.hangup()
+
+
+async def test_a_lent_phone_that_dies_is_a_lost_seat_and_the_caller_is_first_in_line_again(both: Both) -> None:
+    await lend(both)
+    seat = both.dali.seats["1001"]
+    seat.on_invite = Answer(0.1)
+    call = await both.kunming.callers[0].dial("12345", caller_id=CLI)
+    await call.wait_heard(seat.name, 5)
+    await asyncio.sleep(2.2)  # who goes within 2 s has dropped the caller anyway
+    seat.vanish()
     arrived = next(f for f in await both.kunming.facts() if f.kind == "CallArrived")
-    assert await both.kunming.wait_fact("SeatLost", arrived.ref) is not None
+    lost = await both.kunming.wait_fact("SeatLost", arrived.ref, 16.0)  # rtp_timeout is 10 s
+    assert lost is not None and lost.data["seat"] == LENT
+    await call.wait_heard("music", 3)
+    assert call.t_ended is None
     call.hangup()
 
 
