@@ -43,9 +43,11 @@ fix: venv ## 修正可自动修的 / let ruff mend what it can
 bench: setup ## 量时延与容量 / measure latency and capacity
 	$(PY) -m bench $(ARGS)
 
-chaos: setup ## 边杀服务、链路、Redis 边拨测；同一瞬间的两个动作 / dial tests while parts are killed; races (about 15 min)
+chaos: setup ## 边杀服务、链路、Redis 边拨测；同一瞬间的两个动作 / dial tests while parts are killed; races (about 30 min)
 	$(PY) -m cti dialtest onekey --chaos --beside 2 $(ARGS)
+	$(PY) -m cti dialtest conference --chaos --n 200 --beside 2 $(ARGS)
 	$(PY) -m cti dialtest races --n 300 --beside 2 $(ARGS)
+	$(PY) -m cti dialtest conference-races --n 320 --beside 2 $(ARGS)
 
 setup: venv runtime ## 只做准备，不启动 / prepare only
 

@@ -21,6 +21,7 @@ BENCHES: dict[str, list[str]] = {
     "fastagi": ["-m", "bench.fastagi", "--json"],
     "transfer": ["-m", "bench.transfer", "--json"],
     "load": ["-m", "bench.load", "--json"],
+    "recording": ["-m", "bench.recording", "--json"],
     "province_day": ["-m", "bench.province_day", "--json"],
     "onekey-12345-110": ["-m", "cti", "dialtest", "onekey-12345-110", "--n", "30", "--json"],
     "onekey-110-12345": ["-m", "cti", "dialtest", "onekey-110-12345", "--n", "30", "--json"],

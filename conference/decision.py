@@ -8,7 +8,7 @@ property or public safety 110 dispatches first, whatever is decided later.
     word, rule `both`                       waits for the other platform's; same → the choice, other → disagreement
     a supervisor's, or of the only platform binds alone under either rule
     undecided, disagreement, the deadline,  the first receiver accepts; 110 in danger
-    the room's end
+    the room's end                          (at the deadline the dialplan lets the other seat go: `DecisionDue`)
     guidance                                nobody accepts: the caller was told where to go
     contrary word after a decision          on record as a dispute, once; the decision stands
 
@@ -46,6 +46,11 @@ def say(conference: Conference, event: e.Event) -> Conference:
 def by_itself(conference: Conference, at: int, why: str) -> Conference:
     """The decision that time (``deadline``) or the room's end (``room-over``) makes; none where there is one."""
     return conference if conference.decision is not None else _default(conference, at, why)
+
+
+def due(conference: Conference, event: e.Event) -> Conference:
+    """The deadline, as the dialplan kept it."""
+    return by_itself(conference, event.at, "deadline")
 
 
 def contrary(conference: Conference, seat: str, choice: str) -> bool:

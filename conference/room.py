@@ -7,16 +7,19 @@ first seat the one that pressed the key, its guest the target. As with a transfe
 sets the caller aside, brings him back, lets people go, with or without us, and speaks each step once. This table
 *predicts* those steps.
 
-TOGETHER: caller and both seats hear each other. ASIDE: the seats confer, the caller is in music. ALONE: one seat is
-left with the caller. LAST: the caller hung up, the seats go on talking and may still decide. OVER is the only
-terminal state, reached exactly once: nobody is left, or the caller is elsewhere (recalled, in line, with another
-seat). A leg is in one transfer or one conference, never both: the next transfer the door lets in ends the room.
+TOGETHER: caller and both seats hear each other. ASIDE: the seats confer, the caller is in music. ALONE: one of the
+two is left with the caller, or a fourth member. LAST: the caller hung up, the seats go on talking and may still
+decide. OVER is the only terminal state, reached exactly once: nobody is left, or the caller is elsewhere (recalled, in
+line, with another seat). A leg is in one transfer or one conference, never both: the next transfer the door lets in
+ends the room.
 
 Who is in the room and who accepts the matter are two questions. A decision moves nobody, so it is no state here: its
-rules are in `conference.decision`; this table says when a word is heard. The room's end decides what was not.
+rules are in `conference.decision`; this table says when a word is heard. The room's end decides what was not. A fourth
+member (supervisor, 119, a utility) has no voice in it and is no state either: he is there, or not.
 
-Time comes with the events. `deadline` tells when something happens by itself: `Policy.decide_us` after the opening
-the matter is decided; a room whose caller hung up ends when nothing more is heard of it.
+Time comes with the events. `deadline` tells when something happens by itself: `Policy.decide_us` after the opening the
+dialplan says that time is up (`DecisionDue`); with no word of it, the matter is decided here. A room whose caller hung
+up ends when nothing more is heard of it.
 
 Knows: one conference. Must not know: the call around it (cti/core/rooms.py), Asterisk, time of day.
 """
@@ -27,12 +30,36 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from conference import decision
-from conference.rules import Anomaly, Cell, Change, Ignore, Rule, To, When, resolve
-from conference.words import CHOICES
+from conference.cells import (
+    Cell,
+    Rule,
+    To,
+    When,
+    caller_gone,
+    last_leaves,
+    last_leg_ends,
+    last_told,
+    leaves,
+    leg_ends,
+    member_joins,
+    member_leaves,
+    member_out,
+    muted,
+    nobody_else,
+    over,
+    same_member,
+    seat_gone,
+    time_up,
+    word,
+)
 from cti.core import events as e
+from cti.core import rules
 from cti.core.model import Conference, Party, Policy
 from cti.core.model import RoomState as S
+from cti.core.rules import Anomaly, Ignore
 
+LATE_US = 5_000_000
+"""The dialplan keeps the deadline, and looks once a second; with no word of it so long after, the table decides."""
 HANGUP_US = 5_000_000
 """The caller hung up and nobody says that the seats go on talking (`WordsLast`): they do not."""
 LAST_US = 600_000_000
@@ -45,77 +72,6 @@ FROM_CALL: tuple[type[e.Event], ...] = (
 """Steps of the call that the room hears of too."""
 
 
-# -- what the event names ----------------------------------------------------------------------------------------------
-def _here(conference: Conference, event: e.Event) -> bool:
-    """its seat is in the room"""
-    return getattr(event, "seat", "") in conference.here
-
-
-def _was_here(conference: Conference, event: e.Event) -> bool:
-    """its seat is one of the two"""
-    return getattr(event, "seat", "") in conference.seats
-
-
-def _may_speak(conference: Conference, event: e.Event) -> bool:
-    """it speaks for one of the two seats, or a supervisor"""
-    return getattr(event, "seat", "") in ("", *conference.seats)
-
-
-def _readable(conference: Conference, event: e.Event) -> bool:
-    """its choice is one of the four"""
-    return getattr(event, "choice", "") in CHOICES
-
-
-def _undecided(conference: Conference, event: e.Event) -> bool:
-    """nothing is decided yet"""
-    return conference.decision is None
-
-
-def _contrary(conference: Conference, event: e.Event) -> bool:
-    """it is the first to contradict what is decided"""
-    assert isinstance(event, e.DecisionSaid)
-    return decision.contrary(conference, event.seat, event.choice)
-
-
-# -- what it changes ---------------------------------------------------------------------------------------------------
-def _seat_gone(conference: Conference, event: e.Event) -> Conference:
-    seat = str(getattr(event, "seat", ""))
-    here = tuple(s for s in conference.here if s != seat)
-    return replace(conference, here=here, first_left=conference.first_left or seat)
-
-
-def _caller_gone(conference: Conference, event: e.Event) -> Conference:
-    return replace(conference, caller_left_at=event.at, first_left=conference.first_left or "caller")
-
-
-def _last_told(conference: Conference, event: e.Event) -> Conference:
-    return replace(conference if conference.caller_left_at else _caller_gone(conference, event), last_told=True)
-
-
-def _over(how: str, first: Change | None = None) -> To:
-    def change(conference: Conference, event: e.Event) -> Conference:
-        return replace(first(conference, event) if first else conference, how=how)
-
-    return To(S.OVER, change)
-
-
-# -- the table ---------------------------------------------------------------------------------------------------------
-def _leaves(rule: To) -> Cell:
-    """A leg left the room: told by the room, and once more by the leg's own end."""
-    return When(_here, rule, When(_was_here, Ignore("it left already: told twice"), Anomaly("stranger-left")))
-
-
-def _leg_ends(rule: To) -> Cell:
-    return When(_here, rule, Ignore("a leg of another bridge, or one that left the room already"))
-
-
-def _word(state: S) -> Cell:
-    stands = Ignore("it says what stands, or comes from who decided: the first word stands")
-    late = When(_contrary, To(state, decision.dispute), stands)
-    heard = When(_may_speak, When(_undecided, To(state, decision.say), late), Anomaly("word-of-stranger"))
-    return When(_readable, heard, Anomaly("unknown-choice"))
-
-
 _never_opened = Anomaly("step-of-unknown-conference")
 _not_ours = Ignore("a matter of the call: it has no three-party call")
 _told = Ignore("told to the seat alone: nothing changed")
@@ -123,6 +79,7 @@ _reminded = Ignore("the deadline stands")
 _crossed = Ignore("the press crossed a leaving: there is nobody to set aside, or to set him aside for")
 _hung_up = Ignore("the caller has hung up; this was told late")
 _closed = Ignore("the room is over; its record stands")
+_rung = Ignore("who is rung is told when he joins")
 
 NONE: Mapping[type[e.Event], Cell] = {
     e.CallerSetAside: _never_opened,
@@ -131,6 +88,12 @@ NONE: Mapping[type[e.Event], Cell] = {
     e.RoomRefused: _told,
     e.ReminderTold: _never_opened,
     e.DecisionSaid: _never_opened,
+    e.DecisionDue: _never_opened,
+    e.SeatMuted: _never_opened,
+    e.MemberAsked: _never_opened,
+    e.MemberFailed: _never_opened,
+    e.MemberJoined: _never_opened,
+    e.MemberLeft: _never_opened,
     e.WordsLast: _never_opened,
     e.RoomOver: _never_opened,
     e.TransferStarted: _not_ours,
@@ -138,86 +101,119 @@ NONE: Mapping[type[e.Event], Cell] = {
 }
 """No conference of this id: a joined transfer opens one (`opened`), no step does."""
 
+EARLY: Mapping[type[e.Event], Ignore] = {
+    e.GuestLeft: Ignore("the first seat left as its guest came in: the room opens without it"),
+    e.WordsLast: Ignore("the caller hung up as the guest came in: the seats talk, the room never opens"),
+    e.RoomOver: Ignore("the caller hung up as the guest came in: the room never opened"),
+}
+"""The same where a transfer of this id brings somebody in: the dialplan speaks of the room once he is on his way, the
+core knows it once he is there."""
+
 TABLE: Mapping[S, Mapping[type[e.Event], Cell]] = {
     S.TOGETHER: {
         e.CallerSetAside: To(S.ASIDE),
         e.CallerBroughtBack: Ignore("he is back already: the key and his time crossed"),
-        e.GuestLeft: _leaves(To(S.ALONE, _seat_gone)),
+        e.GuestLeft: leaves(To(S.ALONE, seat_gone)),
         e.RoomRefused: _told,
         e.ReminderTold: _reminded,
-        e.DecisionSaid: _word(S.TOGETHER),
-        e.WordsLast: To(S.LAST, _last_told),
-        e.RoomOver: _over("room-over"),
-        e.TransferStarted: _over("overtaken"),
-        e.SeatLeft: _leg_ends(To(S.ALONE, _seat_gone)),
-        e.SeatLost: _leg_ends(To(S.ALONE, _seat_gone)),
-        e.SeatAnswered: _over("taken-on"),
-        e.CallerQueued: _over("requeued"),
-        e.CallerReferred: _over("referred"),
-        e.CallerRecalled: _over("recalled"),
-        e.CallerNotServed: _over("not-served"),
-        e.CallerLeft: To(S.LAST, _caller_gone),
-        e.CallerGone: _over("channel-gone"),
+        e.DecisionSaid: word(S.TOGETHER),
+        e.DecisionDue: time_up(S.TOGETHER),
+        e.SeatMuted: To(S.TOGETHER, muted),
+        e.MemberAsked: _rung,
+        e.MemberFailed: _rung,
+        e.MemberJoined: member_joins(S.TOGETHER),
+        e.MemberLeft: member_leaves(S.TOGETHER),
+        e.WordsLast: To(S.LAST, last_told),
+        e.RoomOver: over("room-over"),
+        e.TransferStarted: over("overtaken"),
+        e.SeatLeft: leg_ends(To(S.ALONE, seat_gone)),
+        e.SeatLost: leg_ends(To(S.ALONE, seat_gone)),
+        e.SeatAnswered: over("taken-on"),
+        e.CallerQueued: over("requeued"),
+        e.CallerReferred: over("referred"),
+        e.CallerRecalled: over("recalled"),
+        e.CallerNotServed: over("not-served"),
+        e.CallerLeft: To(S.LAST, caller_gone),
+        e.CallerGone: over("channel-gone"),
     },
     S.ASIDE: {
         e.CallerSetAside: Ignore("he is aside already: both seats pressed"),
         e.CallerBroughtBack: To(S.TOGETHER),
-        e.GuestLeft: _leaves(To(S.ALONE, _seat_gone)),
+        e.GuestLeft: leaves(To(S.ALONE, seat_gone)),
         e.RoomRefused: _told,
         e.ReminderTold: _reminded,
-        e.DecisionSaid: _word(S.ASIDE),
-        e.WordsLast: To(S.LAST, _last_told),
-        e.RoomOver: _over("room-over"),
-        e.TransferStarted: _over("overtaken"),
-        e.SeatLeft: _leg_ends(To(S.ALONE, _seat_gone)),
-        e.SeatLost: _leg_ends(To(S.ALONE, _seat_gone)),
-        e.SeatAnswered: _over("taken-on"),
-        e.CallerQueued: _over("requeued"),
-        e.CallerReferred: _over("referred"),
-        e.CallerRecalled: _over("recalled"),
-        e.CallerNotServed: _over("not-served"),
-        e.CallerLeft: To(S.LAST, _caller_gone),
-        e.CallerGone: _over("channel-gone"),
+        e.DecisionSaid: word(S.ASIDE),
+        e.DecisionDue: time_up(S.ASIDE),
+        e.SeatMuted: To(S.ASIDE, muted),
+        e.MemberAsked: _rung,
+        e.MemberFailed: _rung,
+        e.MemberJoined: member_joins(S.ASIDE),
+        e.MemberLeft: member_leaves(S.ASIDE),
+        e.WordsLast: To(S.LAST, last_told),
+        e.RoomOver: over("room-over"),
+        e.TransferStarted: over("overtaken"),
+        e.SeatLeft: leg_ends(To(S.ALONE, seat_gone)),
+        e.SeatLost: leg_ends(To(S.ALONE, seat_gone)),
+        e.SeatAnswered: over("taken-on"),
+        e.CallerQueued: over("requeued"),
+        e.CallerReferred: over("referred"),
+        e.CallerRecalled: over("recalled"),
+        e.CallerNotServed: over("not-served"),
+        e.CallerLeft: To(S.LAST, caller_gone),
+        e.CallerGone: over("channel-gone"),
     },
     S.ALONE: {
         e.CallerSetAside: _crossed,
         e.CallerBroughtBack: Ignore("he is with the seat that is left"),
-        e.GuestLeft: _leaves(_over("seats-left", _seat_gone)),
+        e.GuestLeft: last_leaves(),
         e.RoomRefused: _told,
         e.ReminderTold: _reminded,
-        e.DecisionSaid: _word(S.ALONE),
+        e.DecisionSaid: word(S.ALONE),
+        e.DecisionDue: time_up(S.ALONE),
+        e.SeatMuted: To(S.ALONE, muted),
+        e.MemberAsked: _rung,
+        e.MemberFailed: _rung,
+        e.MemberJoined: member_joins(S.ALONE),
+        e.MemberLeft: When(same_member, When(nobody_else, over("seats-left", member_out), To(S.ALONE, member_out)),
+                           Anomaly("stranger-left")),
         e.WordsLast: Ignore("a seat left as he hung up: nobody is left to talk to"),
-        e.RoomOver: _over("room-over"),
-        e.TransferStarted: _over("overtaken"),
-        e.SeatLeft: _leg_ends(_over("seats-left", _seat_gone)),
-        e.SeatLost: _leg_ends(_over("seats-left", _seat_gone)),
-        e.SeatAnswered: _over("taken-on"),
-        e.CallerQueued: _over("requeued"),
-        e.CallerReferred: _over("referred"),
-        e.CallerRecalled: _over("recalled"),
-        e.CallerNotServed: _over("not-served"),
-        e.CallerLeft: _over("caller-left", _caller_gone),
-        e.CallerGone: _over("channel-gone"),
+        e.RoomOver: over("room-over"),
+        e.TransferStarted: over("overtaken"),
+        e.SeatLeft: last_leg_ends(),
+        e.SeatLost: last_leg_ends(),
+        e.SeatAnswered: over("taken-on"),
+        e.CallerQueued: over("requeued"),
+        e.CallerReferred: over("referred"),
+        e.CallerRecalled: over("recalled"),
+        e.CallerNotServed: over("not-served"),
+        e.CallerLeft: over("caller-left", caller_gone),
+        e.CallerGone: over("channel-gone"),
     },
     S.LAST: {
         e.CallerSetAside: _crossed,
         e.CallerBroughtBack: _crossed,
-        e.GuestLeft: _leaves(_over("caller-left", _seat_gone)),
+        e.GuestLeft: leaves(over("caller-left", seat_gone)),
         e.RoomRefused: _told,
         e.ReminderTold: _reminded,
-        e.DecisionSaid: _word(S.LAST),
-        e.WordsLast: To(S.LAST, _last_told),
-        e.RoomOver: _over("caller-left"),
-        e.TransferStarted: _over("overtaken"),
-        e.SeatLeft: _leg_ends(_over("caller-left", _seat_gone)),
-        e.SeatLost: _leg_ends(_over("caller-left", _seat_gone)),
+        e.DecisionSaid: word(S.LAST),
+        e.DecisionDue: Ignore("the caller hung up as time was up: the seats may still decide"),
+        e.SeatMuted: To(S.LAST, muted),
+        e.MemberAsked: _rung,
+        e.MemberFailed: _rung,
+        e.MemberJoined: member_joins(S.LAST),
+        e.MemberLeft: member_leaves(S.LAST),
+        e.WordsLast: To(S.LAST, last_told),
+        e.RoomOver: over("caller-left"),
+        e.TransferStarted: over("overtaken"),
+        e.SeatLeft: leg_ends(over("caller-left", seat_gone)),
+        e.SeatLost: leg_ends(over("caller-left", seat_gone)),
         e.SeatAnswered: _hung_up,
         e.CallerQueued: _hung_up,
         e.CallerReferred: _hung_up,
         e.CallerRecalled: _hung_up,
         e.CallerNotServed: _hung_up,
         e.CallerLeft: Ignore("he hung up: told already"),
-        e.CallerGone: _over("channel-gone"),
+        e.CallerGone: over("channel-gone"),
     },
     S.OVER: {
         e.CallerSetAside: Anomaly("aside-after-room"),
@@ -226,6 +222,12 @@ TABLE: Mapping[S, Mapping[type[e.Event], Cell]] = {
         e.RoomRefused: _told,
         e.ReminderTold: Ignore("the tone and the room's end crossed"),
         e.DecisionSaid: Anomaly("word-after-room"),
+        e.DecisionDue: Ignore("the room ended as time was up"),
+        e.SeatMuted: Ignore("the room's end undoes it"),
+        e.MemberAsked: Ignore("the key and the room's end crossed"),
+        e.MemberFailed: _closed,
+        e.MemberJoined: Ignore("he came as the room ended, and has the caller alone"),
+        e.MemberLeft: _closed,
         e.WordsLast: Ignore("the seats left as he hung up: nobody is left for last words"),
         e.RoomOver: _closed,
         e.TransferStarted: _closed,
@@ -238,15 +240,15 @@ def rule(conference: Conference | None, event: e.Event) -> Rule:
     """What the table says of this pair. Total: every (state, event) pair is decided."""
     if conference is None:
         cell = NONE[type(event)]
-        assert not isinstance(cell, When)  # nothing to ask of a conference that is not there
+        assert not isinstance(cell, rules.When)  # nothing to ask of a conference that is not there
         return cell
-    return resolve(TABLE[conference.state][type(event)], conference, event)
+    return rules.resolve(TABLE[conference.state][type(event)], conference, event)
 
 
 def step(conference: Conference | None, event: e.Event) -> tuple[Conference | None, Rule]:
     """One event on one conference: the conference after it, and the rule that decided."""
     decided = rule(conference, event)
-    if conference is None or not isinstance(decided, To):
+    if conference is None or not isinstance(decided, rules.To):
         return conference, decided
     changed = decided.change(conference, event) if decided.change else conference
     return _moved(changed, decided.state, event.at), decided
@@ -281,7 +283,7 @@ def _due(conference: Conference) -> Iterator[tuple[int, str]]:
     if conference.state is S.OVER:
         return
     if conference.decision is None:
-        yield conference.opened_at + conference.policy.decide_us, "decide"
+        yield conference.opened_at + conference.policy.decide_us + LATE_US, "decide"
     if conference.state is S.LAST:
         told = conference.last_told
         yield conference.caller_left_at + (LAST_US if told else HANGUP_US), "steps-lost" if told else "caller-left"

@@ -11,6 +11,12 @@ REFUSALS: Words = {
     "no-room": ("没有三方通话", "there is no three-party call"),
     "not-in-room": ("您不在此通话中", "you are not in this call"),
     "alone": ("对方已离开", "the other seat has left"),
+    "room-full": ("已有第四方，至多三方陪同群众", "a fourth member is in: at most three have the caller"),
+    "member-rings": ("正在呼叫另一方", "another member is being rung"),
+    "no-voice": ("第四方不参与决定", "a fourth member has no voice in the decision"),
+    "no-member": ("没有这位第四方，或已离开", "no such fourth member, or gone"),
+    "no-route": ("联动目录中没有这个号码", "the linkage directory has no such number"),
+    "caller-gone": ("来电人已挂机", "the caller has hung up"),
     "decided": ("已有决定", "it is decided already"),
     "unknown-choice": ("没有这个选项", "no such choice"),
 }

@@ -6,8 +6,10 @@ import click
 
 from cti.cli.check import check
 from cti.cli.dialtest import dialtest
+from cti.cli.disputes import disputes_command
 from cti.cli.leases import leases
 from cti.cli.look import replay, status, trace
+from cti.cli.recordings import recordings
 from cti.cli.render import render_command
 from cti.cli.run import run, up
 from cti.cli.seats import seats
@@ -27,13 +29,16 @@ def main() -> None:
     cti status                    现在如何 / how things stand
     cti token --seat 1001         接口令牌 / a token for the API
     cti leases                    席位互借 / seats lent between sites
+    cti recordings list           录音 / recordings: list, verify, purge
     cti trace REF                 一通电话的经过 / one call as a ladder
     cti seats plan                需要几席 / how many seats are needed
+    cti disputes                  争议清单 / disputed decisions, for the quarterly meeting
     cti dialtest onekey-12345-110 拨测 / real calls with test phones
     """
 
 
-for command in (check, run, up, render_command, status, trace, replay, seats, dialtest, token, leases):
+for command in (check, run, up, render_command, status, trace, replay, seats, dialtest, token, recordings,
+                disputes_command, leases):  # fmt: skip
     main.add_command(command)
 
 if __name__ == "__main__":

@@ -37,15 +37,19 @@ from cti.lending.auto import Auto, Now, Past
 from cti.lending.desk import Around, LeaseDesk
 from cti.lending.letters import Letters
 from cti.lending.line import Line
-from cti.meters import AgiMeter, AmiMeter, LedgerMeter
+from cti.meters import AgiMeter, AmiMeter, LedgerMeter, RecordingMeter
 from cti.metrics import Metrics
 from cti.reconcile import Reconcile
+from cti.recordings.folder import Folder
+from cti.recordings.keeper import Keeper
 from cti.routes import line_of, routes, routes_for
 from cti.runtime import Runtime
 from cti.settings import Settings
 from cti.web.auth import Tokens
 from cti.web.conferences import ConferencesApi
+from cti.web.disputes import DisputesApi
 from cti.web.leases import LeasesApi
+from cti.web.recordings import RecordingsApi
 from cti.web.server import Api, WebServer
 from cti.web.transfers import TransfersApi
 from ivr.entry import make_entry
@@ -129,6 +133,12 @@ class Service:
         self.intake = Intake(self.catchup, self._tell_live, self._bad, now_us)
         self.reconcile = Reconcile(
             self.ami, lambda: self.runtime.site, lambda: self.runtime.backlog, self._tell_own, now_us)  # fmt: skip
+        recording = settings.recording
+        self.recordings = Folder(recording.path)
+        self.keeper = Keeper(
+            self.recordings, recording.enabled, recording.min_free_mb << 20, recording.keep_days,
+            lambda: self.runtime.site, self._on_record, lambda: self.intake.complete, now_us,
+            RecordingMeter(self.metrics))  # fmt: skip
         book = entry_book(directory)
         self.agi = FastAgiServer(
             settings.agi.host, settings.agi.port,
@@ -165,6 +175,7 @@ class Service:
             group.create_task(self.leases.run())
             if self.settings.lending.auto:
                 group.create_task(self._overflow().run())
+            group.create_task(self.keeper.run())
             if not adopted:
                 group.create_task(self._merge())
             log.info("service_started", site=self.settings.site.code, calls=len(self.runtime.site.calls))
@@ -189,8 +200,19 @@ class Service:
 
     def _apis(self) -> Sequence[Api]:
         tokens = Tokens(self.settings.http.read_secret())
-        return (TransfersApi(self.runtime, tokens, self.directory, now_us), ConferencesApi(self.runtime, tokens),
-                LeasesApi(self.leases, tokens, self.directory))
+        return (
+            TransfersApi(self.runtime, tokens, self.directory, now_us),
+            ConferencesApi(self.runtime, tokens, self.directory),
+            RecordingsApi(self.recordings, self.keeper, self._on_record, tokens, now_us),
+            LeasesApi(self.leases, tokens, self.directory),
+            DisputesApi(tokens, self._decisions, now_us),
+        )
+
+    async def _decisions(self, since_ms: int) -> list[Fact]:
+        try:
+            return await self.ledger.decisions(since_ms)
+        except StreamAway as why:
+            raise ConnectionError(str(why)) from None
 
     async def close(self) -> None:
         """After `run`: what was begun is finished, files and links are closed."""
@@ -273,6 +295,9 @@ class Service:
 
     def _tell_own(self, event: e.Event, key: str) -> None:
         self.runtime.hear(event, "service", key)
+
+    async def _on_record(self, event: e.Event, key: str) -> object:
+        return await self.runtime.ask(lambda _: event, key)
 
     def _bad_row(self, what: str) -> None:
         if what == "checkpoint":

@@ -45,15 +45,31 @@ WORDS: dict[str, str] = {
     "GuestLeft": "{seat} 离开三方通话（{cause}）/ seat {seat} left the room",
     "RoomRefused": "{seat} 按键无效：{code_zh} / refused: {code_en}",
     "ReminderTold": "提示音：决定时限将到 / reminder: time is nearly up",
+    "DecisionDue": "决定时限到，按首接负责 / time is up: the first receiver accepts",
+    "SeatMuted": "{seat} 静音 / seat {seat} muted",
+    "SeatMuted/0": "{seat} 取消静音 / seat {seat} heard again",
+    "MemberAsked": "{seat} 请 {to} 加入（{key}）/ asks {to} in as fourth",
+    "MemberFailed": "{to} 未加入：{why} / did not come",
+    "MemberJoined": "{seat}（{platform}）加入 / {seat} joins as fourth",
+    "MemberLeft": "{seat} 离开三方通话（{cause}）/ fourth member left",
     "DecisionSaid": "{seat}（{platform}）：{choice_zh}（{key}）/ said: {choice_en}",
     "WordsLast": "群众已挂机，两席继续 / the seats go on talking",
     "RoomOver": "三方通话已空 / the room is empty",
+    "ConferenceOpened": "■ 三方通话：{seats}，按键至同在 {key_ms} ms / three-party call",
     "DispatchFirst": "■ 涉险：{platform} 先行出警 / danger: {platform} dispatches first",
     "ConferenceDecided": "■ {accepts} 受理：{basis_zh}{why_zh} / {accepts} accepts: {basis_en}{why_en}",
     "ConferenceDecided/guidance": "■ 均不受理，引导告知 / neither's matter: guidance",
     "DecisionDisputed": "■ 异议：{seat}（{platform}）{choice_zh}，决定不变 / disputed: {choice_en}",
     "ConferenceEnded": "■ 三方通话结束：{how_zh}，同在 {together_ms} ms，私议 {aside_ms} ms / ended: {how_en}",
     "TransferEnded": "■ 转接结果 {outcome} {why} / transfer {outcome}",
+    "RecordingStarted": "● 录音开始 / recording begins",
+    "RecordingStarted/private": "● 私下商议另录 / private conferring, recorded apart",
+    "RecordingEnded": "○ 录音结束 / recording ends",
+    "RecordingIndexed": "○ 录音 {file} {ms} ms / recording indexed",
+    "RecordingIndexed/private": "○ 私议录音 {file} {ms} ms / private recording indexed",
+    "RecordingMissing": "! 录音缺失 {file}：{why} / recording missing",
+    "RecordingHeard": "○ 调听 {file}（{role} {token}）/ recording given out",
+    "RecordingDeleted": "○ 到期删除 {file} / recording deleted, its time was over",
     "CallEnded": "■ 通话结果 {outcome} 等待 {wait_ms} ms / call {outcome}",
     "CallbackDue": "■ 需回拨：{why} / callback due",
     "Anomaly": "! 意外步骤 {event}：{code} / unexpected step",
@@ -67,9 +83,12 @@ ARROWS: dict[str, tuple[int, int]] = {
     "TargetAnswered": (3, 2), "CallerJoined": (3, 0), "CallerLeft": (0, 2), "CallerRecalled": (2, 1),
     "CallerWaits": (0, 2), "TransferFailed": (2, 1), "TransferRefused": (2, 1), "JoinOver": (3, 2),
     "CallerSetAside": (1, 2), "CallerBroughtBack": (1, 2), "GuestLeft": (1, 2), "RoomRefused": (2, 1),
+    "DecisionDue": (2, 1), "SeatMuted": (1, 2), "MemberAsked": (1, 2), "MemberFailed": (2, 1),
+    "MemberJoined": (3, 2), "MemberLeft": (3, 2),
     "ReminderTold": (2, 1), "DecisionSaid": (1, 2), "WordsLast": (0, 2), "RoomOver": (0, 2),
 }  # fmt: skip
-EITHER_SEAT = frozenset({"CallerSetAside", "CallerBroughtBack", "GuestLeft", "RoomRefused", "DecisionSaid"})
+EITHER_SEAT = frozenset({"CallerSetAside", "CallerBroughtBack", "GuestLeft", "RoomRefused", "DecisionSaid", "SeatMuted",
+                         "MemberAsked"})  # fmt: skip
 """of a three-party call: drawn from the seat that did it, the first or the guest"""
 CODED = {"code": REFUSALS, "choice": CHOICES, "basis": BASES, "why": WHYS, "how": ENDS}
 """fields of a three-party call that hold a code, and its words: ``{code_zh}``, ``{code_en}``"""
@@ -97,7 +116,8 @@ class _Blank(dict[str, object]):
 
 
 def _words(fact: Fact) -> str:
-    said = WORDS.get(f"{fact.kind}/{fact.data.get('outcome')}") or WORDS.get(fact.kind, fact.kind)
+    told = (f"{fact.kind}/{fact.data.get(part)}" for part in ("outcome", "part", "on"))
+    said = next((WORDS[name] for name in told if name in WORDS), WORDS.get(fact.kind, fact.kind))
     data = _Blank(fact.data)
     for name, words in CODED.items():
         code = str(fact.data.get(name, ""))

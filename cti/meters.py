@@ -61,3 +61,19 @@ class AgiMeter:
     def fault(self, kind: str) -> None:
         """A peer's fault, by kind."""
         self._m.agi_faults.labels(str(kind)).inc()
+
+
+class RecordingMeter:
+    """`cti.recordings.keeper.Meter`."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._m = metrics
+
+    def recording(self, what: str) -> None:
+        """A recording, by what became of it."""
+        self._m.recordings.labels(what).inc()
+
+    def recording_disk(self, free: int, fit: bool) -> None:
+        """The recordings' disk."""
+        self._m.recordings_free.set(free)
+        self._m.recordings_fit.set(fit)

@@ -13,6 +13,9 @@ WAIT_BOUNDS = (1.0, 2.0, 5.0, 10.0, 15.0, 20.0, 30.0, 60.0, 120.0, 300.0)
 QUICK_BOUNDS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 1.0, 5.0)
 
 
+CONFERENCE = frozenset({"ConferenceOpened", "ConferenceDecided", "DecisionDisputed", "MemberJoined", "MemberFailed"})
+
+
 class Metrics:
     """One registry per service. Implements the meters the runtime, AMI client, ledger and FastAGI server ask for."""
 
@@ -31,6 +34,20 @@ class Metrics:
         self.transfer_answer = Histogram(
             "cti_transfer_answer_seconds", "from the key to a person's answer at the target",
             ("first_platform", "to"), buckets=WAIT_BOUNDS, registry=r)  # fmt: skip
+        self.conferences = Counter(
+            "cti_conferences_total", "three-party calls opened", ("first_platform",), registry=r)
+        self.conference_join = Histogram(
+            "cti_conference_join_seconds", "from the key until all three hear each other",
+            ("first_platform",), buckets=WAIT_BOUNDS, registry=r)  # fmt: skip
+        self.decisions = Counter(
+            "cti_conference_decisions_total", "outcome: chosen, guidance, undecided, disagreement; "
+            "basis: chosen, first-receiver, danger",
+            ("first_platform", "outcome", "basis"), registry=r)  # fmt: skip
+        self.disputes = Counter(
+            "cti_conference_disputes_total", "disagreements, and contrary words after a decision",
+            ("kind",), registry=r)  # fmt: skip
+        self.members = Counter(
+            "cti_conference_members_total", "fourth members (joined, failed)", ("outcome",), registry=r)
         self.facts = Counter("cti_ledger_facts_total", "facts appended", ("source",), registry=r)
         self.anomalies = Counter("cti_anomalies_total", "steps the core did not expect", ("code",), registry=r)
         self.bad_steps = Counter("cti_bad_steps_total", "steps of the dialplan that do not read", registry=r)
@@ -53,6 +70,13 @@ class Metrics:
             "cti_ledger_append_seconds", "until a batch of facts was durable",
             ("where",), buckets=QUICK_BOUNDS, registry=r)  # fmt: skip
         self.spool_bytes = Gauge("cti_spool_bytes", "size of what waits on local disk", registry=r)
+        self.recordings = Counter(
+            "cti_recordings_total", "recordings: indexed, no-file, empty, not-ours, unanswered, deleted, failed",
+            ("what",), registry=r)  # fmt: skip
+        self.recordings_free = Gauge("cti_recordings_free_bytes", "free on the recordings' disk", registry=r)
+        self.recordings_fit = Gauge(
+            "cti_recordings_writable", "1 while recordings can be written and their disk has recording.min_free_mb",
+            registry=r)  # fmt: skip
         self.live_calls = Gauge("cti_live_calls", "callers by where they are", ("phase",), registry=r)
         self.seats = Gauge("cti_seats", "seats by observed state", ("platform", "kind", "state"), registry=r)
         self.leases = Gauge("cti_leases", "open seat leases by side and state", ("side", "state"), registry=r)
@@ -71,5 +95,22 @@ class Metrics:
             self.transfers.labels(*way, str(data["outcome"]), str(data["why"])).inc()
             if int(str(data["answer_ms"])) >= 0:
                 self.transfer_answer.labels(*way).observe(int(str(data["answer_ms"])) / 1000)
+        elif fact.kind in CONFERENCE:
+            self._conference(fact)
         elif fact.kind == "Anomaly":
             self.anomalies.labels(str(data["code"])).inc()
+
+    def _conference(self, fact: Fact) -> None:
+        data = fact.data
+        match fact.kind:
+            case "ConferenceOpened":
+                self.conferences.labels(str(data["first_platform"])).inc()
+                self.conference_join.labels(str(data["first_platform"])).observe(int(str(data["key_ms"])) / 1000)
+            case "ConferenceDecided":
+                self.decisions.labels(str(data["first_platform"]), str(data["outcome"]), str(data["basis"])).inc()
+                if data["disputed"]:
+                    self.disputes.labels("disagreement").inc()
+            case "DecisionDisputed":
+                self.disputes.labels("contrary").inc()
+            case "MemberJoined" | "MemberFailed":
+                self.members.labels("joined" if fact.kind == "MemberJoined" else "failed").inc()

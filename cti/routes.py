@@ -31,21 +31,37 @@ def hops(directory: Directory, to: Platform, division: str, at: dt.time | None =
     serving = tuple(t for t in targets if at is None or t.serves(at)) or targets
     made = []
     for target in serving:
-        match target:
-            case GroupTarget():
-                made.append(Hop("queue", line_of(to, target.kind, directory), target.timeout))
-            case SeatTarget():
-                made.append(Hop("dial", f"PJSIP/{target.number}", target.timeout))
-            case PhoneTarget():
-                dialled = f"PJSIP/{target.number}@{target.trunk}"
-                made.append(Hop("phone", dialled, target.timeout, target.trunk, target.confirm))
+        if isinstance(target, GroupTarget):
+            made.append(Hop("queue", line_of(to, target.kind, directory), target.timeout))
+        else:
+            made.append(_hop(target))
     return reachable_first(made, unreachable, _lines(to, directory)) if unreachable else tuple(made)
+
+
+def _hop(target: SeatTarget | PhoneTarget) -> Hop:
+    if isinstance(target, SeatTarget):
+        return Hop("dial", f"PJSIP/{target.number}", target.timeout)
+    dialled = f"PJSIP/{target.number}@{target.trunk}"
+    return Hop("phone", dialled, target.timeout, target.trunk, target.confirm)
+
+
+def linkage(directory: Directory, at: dt.time | None = None,
+            unreachable: Collection[str] = ()) -> dict[tuple[str, str, bool], str]:  # fmt: skip
+    """The walks to fourth members by (``m`` and the short number, any division, False), as `routes` has the platforms':
+    no platform's number can be meant by them. Raises `BadRoute`."""
+    made = {}
+    for one in directory.linkage:
+        serving = tuple(t for t in one.targets if at is None or t.serves(at)) or one.targets
+        walk = reachable_first([_hop(t) for t in serving], unreachable, {})
+        made[f"m{one.number}", "*", False] = route_text(walk)
+    return made
 
 
 def routes(directory: Directory, at: dt.time | None = None,
            unreachable: Collection[str] = ()) -> dict[tuple[str, str, bool], str]:  # fmt: skip
-    """Every route as text, by (platform, division, danger): what AstDB must hold. Raises `BadRoute`."""
-    return {
+    """Every route's text, by (platform, division, danger): what AstDB must hold, fourth members' too. Raises
+    `BadRoute`."""
+    return linkage(directory, at, unreachable) | {
         (r.to, r.division, r.danger):
         route_text(hops(directory, r.to, r.division, at, danger=r.danger, unreachable=unreachable))
         for r in directory.routes

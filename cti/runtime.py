@@ -56,6 +56,7 @@ class Asked:
 
     decide: Callable[[Site], object]
     answer: asyncio.Future[object]
+    key: str = ""
 
 
 class Runtime:
@@ -88,12 +89,13 @@ class Runtime:
         self._heard += 1
         self._inbox.put_nowait(Heard(event, source, key))
 
-    async def ask(self, decide: Callable[[Site], T]) -> T:
+    async def ask(self, decide: Callable[[Site], T], key: str = "") -> T:
         """Decide on a request in its turn among the steps. An event is stepped, recorded, then acted on; any other
-        value only answers. Returns what ``decide`` returned, after the record."""
+        value only answers. Returns what ``decide`` returned, after the record. ``key``: the event's, else that of its
+        transfer."""
         answer: asyncio.Future[object] = asyncio.get_running_loop().create_future()
         self._heard += 1
-        self._inbox.put_nowait(Asked(decide, answer))
+        self._inbox.put_nowait(Asked(decide, answer, key))
         return cast(T, await answer)
 
     def act(self, command: Command) -> None:
@@ -163,7 +165,8 @@ class Runtime:
                     asked.append((heard, decided))
                     if not isinstance(decided, e.Event):
                         continue
-                    heard = Heard(decided, "service", f"asked/{getattr(decided, 'transfer', decided.ref)}")
+                    key = heard.key or f"asked/{getattr(decided, 'transfer', decided.ref)}"
+                    heard = Heard(decided, "service", key)
                 if not memory.first_time(heard.key):
                     continue
                 event = heard.event

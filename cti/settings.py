@@ -45,6 +45,16 @@ def _username(value: str) -> str:
     return value
 
 
+def _recordings(value: Path) -> Path:
+    if not re.fullmatch(r"/[A-Za-z0-9._/-]+", str(value)):
+        raise refuse(
+            "recordings_path",
+            "须为绝对路径，只用字母、数字、. _ - / / an absolute path of A-Z a-z 0-9 . _ - / only",
+            "如 / e.g. /var/spool/asterisk/recordings",
+        )
+    return value
+
+
 class _Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -153,6 +163,20 @@ class CelSettings(_Section):
     path: Path = Path("/var/log/asterisk/cel-custom/cel.csv")
 
 
+class RecordingSettings(_Section):
+    """Recordings of calls. Asterisk writes them by itself, as it is rendered (`cti render`, `cti up`); the service,
+    told the same, indexes, serves and at their time deletes them. A hotline with `record: false` is left out."""
+
+    enabled: bool = True
+    path: Annotated[Path, AfterValidator(_recordings)] = Path("/var/spool/asterisk/recordings")
+    """the same for Asterisk, which writes there, and the service, which reads and deletes there"""
+    format: Literal["wav", "alaw", "ulaw", "gsm"] = "wav"
+    keep_days: Annotated[int, Field(ge=1, le=36_500)] = 180
+    """days from the call on; what a recording was begun with holds for it"""
+    min_free_mb: Annotated[int, Field(ge=0, le=10_000_000)] = 1024
+    """less free than that on its disk is an alarm; calls go on"""
+
+
 class PathSettings(_Section):
     """What the service keeps on disk; relative paths start at the working directory."""
 
@@ -220,6 +244,7 @@ class Settings(BaseSettings):
     agi: AgiSettings = AgiSettings()
     http: HttpSettings = HttpSettings()
     cel: CelSettings = CelSettings()
+    recording: RecordingSettings = RecordingSettings()
     paths: PathSettings = PathSettings()
     log: LogSettings = LogSettings()
     timers: Timers = Timers()

@@ -59,6 +59,13 @@ class AmiSwitch:
                     await self._ask(command)
                 case c.Confer():
                     await self._room(command.ref, "ask-confer", {"XFID": command.transfer, "ASKSEAT": command.seat})
+                case c.Mute():
+                    await self._room(command.ref, "ask-mute", {
+                        "XFID": command.transfer, "ASKSEAT": command.seat, "ON": str(int(command.on))})  # fmt: skip
+                case c.BringFourth():
+                    await self._fourth(command)
+                case c.PartFourth():
+                    await self._room(command.ref, "ask-fourth-out", {"MEMID": command.member})
                 case c.SayDecision():
                     await self._room(command.ref, "ask-decide", {
                         "XFID": command.transfer, "ASKSEAT": command.seat, "CHOICE": command.choice,
@@ -84,6 +91,12 @@ class AmiSwitch:
     async def _ask(self, command: c.TakeBack | c.Release) -> None:
         context = "ask-cancel" if isinstance(command, c.TakeBack) else "ask-release"
         await self._originate(command.ref, f"Local/{command.ref}@{context}/n", "join", 5, {"XFID": command.transfer})
+
+    async def _fourth(self, ask: c.BringFourth) -> None:
+        """The one action of a fourth member: what the seat's key does ([bring-fourth] in fourth.conf)."""
+        await self._originate(ask.ref, f"Local/{ask.member}@fourth/n", "fourth-in", 120, {
+            "__MEMID": ask.member, "MEMTO": ask.to, "MEMSEAT": ask.seat, "MEMKEY": "api",
+            "WANTED": ask.transfer})  # fmt: skip
 
     async def _room(self, ref: str, context: str, values: Mapping[str, str]) -> None:
         await self._originate(ref, f"Local/{ref}@{context}/n", "join", 5, values)

@@ -116,7 +116,10 @@ def translate(step: Step) -> e.Event | BadStep | None:
 
 def _joined(step: Step) -> e.Event | None:
     """Caller and target in one bridge: the second to enter sees the other as its peer. The door's near leg
-    (`Local/<transfer>@door-…;1`) stands for the target."""
+    (`Local/<transfer>@door-…;1`) stands for the target. The room's silent keeper and the silent one who
+    records (record.conf) join nobody to anybody."""
+    if "@keeper-" in step.channel or "@private-" in step.channel:
+        return None
     found = _DOOR.search(f"{step.channel},{step.peer}")
     if found is None or not step.peer:
         return None

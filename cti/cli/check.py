@@ -87,6 +87,8 @@ def summary(settings: Settings, directory: Directory) -> str:
         lines.append(f"  路由 →{route.to:<6} {place}{danger}: {walk}")
     for trunk in directory.trunks:
         lines.append(f"  中继 {trunk.name}  {trunk.host}:{trunk.port}  ≤ {trunk.max_calls}")
+    for one in directory.linkage:
+        lines.append(f"  联动 {one.number}  {one.name.zh}  三方通话中按/in a three-party call {one.code}")
     lines.append(
         "  "
         + "，".join(f"{n} {zh}" for zh, _, n in counts)

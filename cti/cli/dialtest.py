@@ -239,7 +239,8 @@ class _Show:
         figures = "  ".join(
             f"{name} {value:.0f} ms"
             for name, value in (("键→振铃 key→INVITE", run.key_to_invite_ms), ("切换间隙 gap", run.swap_gap_ms),
-                                ("候接 wait", run.wait_ms)) if value is not None
+                                ("候接 wait", run.wait_ms), ("变更 change", run.change_ms),
+                                ("到位 settled", run.settle_ms)) if value is not None
         )  # fmt: skip
         what = f"{run.story}  " if run.story else ""
         struck = f"[yellow]{'  ⚡' * len(run.blows)}[/]" if run.blows else ""

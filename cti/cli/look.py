@@ -89,7 +89,7 @@ def _facts(state: Path, name: str) -> list[Fact]:
         sys.exit(2)
     url = f"redis://127.0.0.1:{here['redis']}/0"
     try:
-        facts = asyncio.run(_read(str(here["site"]), url, ref))
+        facts = asyncio.run(read_facts(str(here["site"]), url, ref))
     except StreamAway as why:
         click.echo(f"账本没有应答 / the ledger does not answer: {why}", err=True)
         sys.exit(1)
@@ -99,7 +99,7 @@ def _facts(state: Path, name: str) -> list[Fact]:
     return facts
 
 
-async def _read(site: str, url: str, ref: str) -> list[Fact]:
+async def read_facts(site: str, url: str, ref: str) -> list[Fact]:
     """One call's facts, reading only: no spool is opened, nothing is written."""
     stream = LedgerStream(site, url, timeout=3.0, index_ttl=86_400)
     try:

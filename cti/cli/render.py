@@ -117,6 +117,7 @@ def _told(settings: Settings, etc: Path, sounds: Path, sip: tuple[str, int], rtp
         ami_username=ami.username, ami_secret=secret, sip_host=sip[0], sip_port=sip[1], rtp=rtp,
         # A wildcard is where the service listens; Asterisk beside it needs an address it can call.
         agi_host="127.0.0.1" if agi.host in ("0.0.0.0", "::") else agi.host, agi_port=agi.port, qualify=QUALIFY_S,
+        recording=settings.recording,
     )  # fmt: skip
 
 

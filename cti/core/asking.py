@@ -13,8 +13,8 @@ from urllib.parse import quote
 from conference import decision
 from conference.words import CHOICES
 from cti.core import events as e
-from cti.core.commands import Confer, SayDecision
-from cti.core.model import Call, Phase, Site, Transfer, TransferState
+from cti.core.commands import BringFourth, Confer, Mute, PartFourth, SayDecision
+from cti.core.model import Call, Conference, Phase, Site, Transfer, TransferState
 
 NOTE_BYTES = 400
 """of percent-encoded summary in the SIP header: an INVITE must stay well under one UDP packet"""
@@ -119,7 +119,32 @@ def decide(call: Call | None, conference: str, seat: str, choice: str, reason: s
 
 
 def confer(call: Call | None, conference: str, seat: str) -> Confer | No:
-    """Private conferring begun or ended by a seat in the room (``seat`` empty: a supervisor), or why not."""
+    """Private conferring begun or ended by who is in the room (``seat`` empty: a supervisor), or why not."""
+    room = _room(call, conference, seat, fourth=True)
+    return room if isinstance(room, No) else Confer(room.id.rpartition("-")[0], conference, seat or room.here[0])
+
+
+def mute(call: Call | None, conference: str, seat: str, on: bool) -> Mute | No:
+    """Who is in the room muted or heard again; nobody is muted by another, so ``seat`` is never empty."""
+    room = _room(call, conference, seat, fourth=True)
+    if isinstance(room, No) or not seat:
+        return room if isinstance(room, No) else No("not-in-room")
+    return Mute(room.id.rpartition("-")[0], conference, seat, on)
+
+
+def bring_fourth(call: Call | None, conference: str, seat: str, member: str, to: str) -> BringFourth | No:
+    """A fourth member asked for by one of the two seats (``seat`` empty: a supervisor), or why not. At most three
+    call-takers have the caller (DOMAIN.md, transfer rule 4). One who is being rung is known to the dialplan alone."""
+    room = _room(call, conference, seat)
+    if isinstance(room, No):
+        return room
+    if room.fourth is not None and room.fourth.id != member:
+        return No("room-full")
+    return BringFourth(room.id.rpartition("-")[0], conference, member, to, seat)
+
+
+def part_fourth(call: Call | None, conference: str, seat: str, member: str) -> PartFourth | No:
+    """The fourth member let go, or taken back while he is rung, by one of the two seats or a supervisor."""
     if call is None:
         return No("unknown-call")
     room = call.conference
@@ -127,9 +152,22 @@ def confer(call: Call | None, conference: str, seat: str) -> Confer | No:
         return No("no-room")
     if seat not in ("", *room.here):
         return No("not-in-room")
-    if len(room.here) < 2:
-        return No("alone")
-    return Confer(call.ref, conference, seat or room.here[0])
+    if any(m.id == member and m.left_at for m in room.members):
+        return No("no-member")
+    return PartFourth(call.ref, conference, member)
+
+
+def _room(call: Call | None, conference: str, seat: str, *, fourth: bool = False) -> Conference | No:
+    """The open room of this id with both its seats, if ``seat`` (empty: a supervisor) may act in it."""
+    if call is None:
+        return No("unknown-call")
+    room = call.conference
+    if room is None or room.id != conference:
+        return No("no-room")
+    member = room.fourth.seat if fourth and room.fourth is not None else ""
+    if seat not in ("", *room.here, member):
+        return No("not-in-room")
+    return room if len(room.here) > 1 else No("alone")
 
 
 def note(summary: str) -> str:

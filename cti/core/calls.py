@@ -15,7 +15,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from cti.core import events as e
-from cti.core import records, rooms
+from cti.core import recordings, records, rooms, rules
 from cti.core import transfer as machine
 from cti.core.commands import Command, KnockDoor, LayRoute
 from cti.core.model import Call, Outcome, Party, Phase, Site, Transfer, TransferState
@@ -31,6 +31,8 @@ def step(site: Site, event: e.Event) -> tuple[Site, list[Command]]:
     if call is None:
         if isinstance(event, e.CallerGone):
             return site, []  # over and forgotten while we looked for his channel
+        if isinstance(event, recordings.LATER):
+            return site, []  # of a file, not of a call in progress
         if not isinstance(event, e.CallArrived):
             return site, [records.anomaly(event, "step-of-unknown-call")]
         call = Call(event.ref, event.hotline, event.caller, event.at)
@@ -77,6 +79,8 @@ def _apply(call: Call, event: e.Event) -> Step:
         return _transfer_event(call, event)
     if isinstance(event, e.ROOM_EVENTS):
         return _room_event(call, event)
+    if isinstance(event, e.RECORDING_EVENTS):
+        return recordings.hears(call, event)
     call, commands = rooms.hears(call, event)
     if call.phase is Phase.ENDED:
         late = not isinstance(event, e.SeatLeft | e.CallerGone)
@@ -124,7 +128,7 @@ def _taken(call: Call, seat: str, platform: str, at: int) -> Call:
 
 
 def _ended(call: Call, event: e.CallerLeft | e.CallerGone) -> Step:
-    call = replace(call, phase=Phase.ENDED, ended_at=event.at)
+    call = recordings.over(replace(call, phase=Phase.ENDED, ended_at=event.at))
     if call.answered_at:
         outcome = "answered"
     elif call.not_served:
@@ -168,10 +172,10 @@ def _transfer_event(call: Call, event: e.Event) -> Step:
     if isinstance(event, e.TransferStarted):
         call, commands = _settle(call, event)
     changed, decided = machine.step(known, event)
-    if isinstance(event, e.TransferStarted) and isinstance(decided, machine.To) and call.phase is not Phase.ENDED:
+    if isinstance(event, e.TransferStarted) and isinstance(decided, rules.To) and call.phase is not Phase.ENDED:
         call, more = rooms.hears(call, event)
         commands += more
-    if isinstance(decided, machine.Anomaly):
+    if isinstance(decided, rules.Anomaly):
         return call, [*commands, records.anomaly(event, decided.code)]
     if changed is None or changed is known:
         return call, commands
@@ -188,14 +192,16 @@ def _transfer_event(call: Call, event: e.Event) -> Step:
 
 
 def _room_event(call: Call, event: e.Event) -> Step:
-    """A step of a three-party call goes to that one. A guest who leaves before his transfer settled vanished."""
+    """A step of a three-party call goes to that one. A guest who leaves before his transfer settled vanished; a first
+    seat that leaves as its guest comes in is not in the room that opens."""
     commands: list[Command] = []
     if isinstance(event, e.GuestLeft):
-        joined = next((t for t in call.open if t.id == event.transfer and t.mode == "add"), None)
-        if joined is not None and joined.state is TransferState.JOINED and event.seat == joined.target_seat:
-            changed, _ = machine.step(joined, event)
+        one = next((t for t in call.open if t.id == event.transfer and t.mode == "add"), None)
+        leaves = {TransferState.JOINED: one.target_seat, TransferState.ANSWERED: one.seat} if one is not None else {}
+        if one is not None and event.seat == leaves.get(one.state):
+            changed, _ = machine.step(one, event)
             assert changed is not None
-            call, commands = _put(call, joined, changed)
+            call, commands = _put(call, one, changed)
     call, more = rooms.hears(call, event)
     return call, commands + more
 
@@ -222,7 +228,7 @@ def _open_transfer_hears(call: Call, event: e.Event) -> Step:
         return call, commands
     for one in call.open:
         changed, decided = machine.step(one, event)
-        if isinstance(decided, machine.Anomaly):
+        if isinstance(decided, rules.Anomaly):
             commands.append(records.anomaly(event, decided.code))
         elif changed is not None and changed is not one:
             call, more = _put(call, one, changed)
@@ -278,7 +284,8 @@ def _expire(call: Call, now: int) -> Step:
 
 
 def _done(call: Call) -> bool:
-    return call.phase is Phase.ENDED and not call.open and call.conference is None
+    settled = all(recording.settled for recording in call.recordings)
+    return call.phase is Phase.ENDED and not call.open and call.conference is None and settled
 
 
 def _last_end(call: Call) -> int:

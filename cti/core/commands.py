@@ -77,6 +77,34 @@ class Confer(Command):
 
 
 @dataclass(frozen=True, slots=True)
+class Mute(Command):
+    """A seat of a three-party call muted (``on``) or heard again, as its own key would."""
+
+    transfer: str
+    seat: str
+    on: bool
+
+
+@dataclass(frozen=True, slots=True)
+class BringFourth(Command):
+    """Ring a fourth member for a three-party call, as the seat's key would. ``member``: the attempt's id; ``seat``
+    empty: a supervisor's request."""
+
+    transfer: str
+    member: str
+    to: str
+    seat: str
+
+
+@dataclass(frozen=True, slots=True)
+class PartFourth(Command):
+    """Take a ringing fourth member back, or let one go who is there."""
+
+    transfer: str
+    member: str
+
+
+@dataclass(frozen=True, slots=True)
 class LayRoute(Command):
     """Put this call's own ways to the platforms on the caller's channel, ready before a key is pressed."""
 

@@ -11,13 +11,14 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
-from typing import TypeVar
+from string import ascii_lowercase
+from typing import Any, TypeVar
 
 from conference import room
-from conference import rules as cells
 from cti.core import events as e
 from cti.core import lease as leases
 from cti.core import lease_model as words
+from cti.core import rules as cells
 from cti.core import transfer as machine
 from cti.core.model import RoomState, TransferState
 
@@ -38,11 +39,11 @@ def diagram() -> str:
     """The transfer machine: a state diagram of what moves, then a table of every (state, event) pair."""
     moves: Moves = {}
     for kind, rule in machine.NONE.items():
-        if isinstance(rule, machine.To):
+        if isinstance(rule, cells.To):
             moves.setdefault(("[*]", str(rule.state)), []).append(kind.__name__)
     for state, rows in machine.TABLE.items():
         for kind, rule in rows.items():
-            if isinstance(rule, machine.To):
+            if isinstance(rule, cells.To):
                 moves.setdefault((str(state), str(rule.state)), []).append(kind.__name__)
     lines = _arrows(moves)
     for state, (_, outcome, why) in machine._DEADLINES.items():
@@ -73,7 +74,7 @@ def conference() -> str:
     lines.append("    last --> over: deadline (caller-left, steps-lost)")
     lines.append("    over --> [*]")
     head = HEAD.format(name="three-party call's", source="conference/room.py", argument=" conference")
-    asked = "".join(f"\n- {letter}: {note}" for letter, note in zip("abcdefgh", notes, strict=False))
+    asked = "".join(f"\n- {letter}: {note}" for letter, note in zip(ascii_lowercase, notes, strict=False))
     more = f"\nThe decision's deadline moves no state, so it is not drawn. Where a cell has several rules:\n{asked}\n"
     return head + "\n".join(lines) + _table([str(s) for s in RoomState], table) + FOOT + more
 
@@ -121,25 +122,25 @@ def _table(states: list[str], rows: Mapping[type[K], list[str]]) -> str:
     return text + "".join(f"| {kind.__name__} | " + " | ".join(made) + " |\n" for kind, made in rows.items())
 
 
-def _when(cell: cells.Cell, notes: dict[str, None]) -> str:
+def _when(cell: cells.Cell[Any, Any], notes: dict[str, None]) -> str:
     """The rules of a cell, each with the question that leads to it; ``notes`` gathers the questions."""
     if not isinstance(cell, cells.When):
         return _cell(cell)
     asked = (cell.test.__doc__ or "").strip()
     notes.setdefault(asked)
-    letter = "abcdefgh"[list(notes).index(asked)]
+    letter = ascii_lowercase[list(notes).index(asked)]
     if isinstance(cell.then, cells.When):
         return f"{_when(cell.otherwise, notes)} unless {letter}; {_when(cell.then, notes)}"
     return f"{_when(cell.then, notes)} if {letter}; {_when(cell.otherwise, notes)}"
 
 
-def _cell(rule: machine.Rule | cells.Rule | words.Rule) -> str:
+def _cell(rule: cells.Rule[Any, Any] | words.Rule) -> str:
     match rule:
-        case machine.To() | cells.To() | words.To():
+        case cells.To() | words.To():
             return f"→ {rule.state}"
-        case machine.Ignore() | cells.Ignore() | words.Ignore():
+        case cells.Ignore() | words.Ignore():
             return "·"
-        case machine.Anomaly() | cells.Anomaly() | words.Anomaly():
+        case cells.Anomaly() | words.Anomaly():
             return f"! {rule.code}"
 
 

@@ -310,6 +310,64 @@ class ReminderTold(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class DecisionDue(Event):
+    """Time is up and nobody has decided: the dialplan let one seat go by the rule of the first receiver."""
+
+    transfer: str
+
+
+@dataclass(frozen=True, slots=True)
+class SeatMuted(Event):
+    """A seat muted itself (``on`` 1) or is heard again (0): by its own key, or because the room ended."""
+
+    transfer: str
+    seat: str
+    on: int
+
+
+@dataclass(frozen=True, slots=True)
+class MemberAsked(Event):
+    """A fourth member is being rung for the room. ``member``: this attempt's id; ``to``: a short number of the linkage
+    directory or a seat's; ``seat``: who asked, empty: a supervisor; ``key``: dtmf | dial | refer | api."""
+
+    transfer: str
+    member: str
+    seat: str
+    to: str
+    key: str = "dtmf"
+
+
+@dataclass(frozen=True, slots=True)
+class MemberFailed(Event):
+    """The fourth member did not come. ``why``: as of a transfer (`cti.core.routing.REASONS`), or taken-back."""
+
+    transfer: str
+    member: str
+    to: str = ""
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class MemberJoined(Event):
+    """The fourth member picked up and joins the room; ``seat``: a seat's number, or the telephone outside."""
+
+    transfer: str
+    member: str
+    seat: str
+    platform: str
+
+
+@dataclass(frozen=True, slots=True)
+class MemberLeft(Event):
+    """The fourth member's leg ended; the others go on. ``cause``: Q.850."""
+
+    transfer: str
+    member: str
+    seat: str
+    cause: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class DecisionSaid(Event):
     """A seat's word on who accepts. ``choice``: one of `conference.words.CHOICES`; ``seat`` empty: a supervisor's;
     ``key``: dtmf | api | console."""
@@ -337,6 +395,69 @@ class RoomOver(Event):
     transfer: str
 
 
+# -- its recordings (``file``: path below the folder of recordings) ----------------------------------------------------
+@dataclass(frozen=True, slots=True)
+class RecordingStarted(Event):
+    """A file is written from now on. ``part``: ``main`` (what the caller says and hears) or ``private`` (the seats
+    confer without him, in the three-party call ``transfer``). ``keep_days``: the retention in force."""
+
+    file: str
+    part: str = "main"
+    transfer: str = ""
+    keep_days: int = 180
+
+
+@dataclass(frozen=True, slots=True)
+class RecordingEnded(Event):
+    """Nothing more is written: the last party has left the caller, or he has; he is back from music."""
+
+    file: str
+
+
+@dataclass(frozen=True, slots=True)
+class RecordingIndexed(Event):
+    """The file is complete, and this is it: ``since`` to ``until`` and ``keep_until`` in µs UTC, ``ms`` of sound,
+    ``size`` in bytes. Pauses with nobody in a bridge are not in it: ``ms`` may be less than the time between."""
+
+    file: str
+    part: str
+    since: int
+    until: int
+    ms: int
+    size: int
+    sha256: str
+    keep_until: int
+    transfer: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RecordingMissing(Event):
+    """It was begun and there is nothing to index. ``why``: ``no-file`` (never made: no rights, disk full), ``empty``
+    (nothing was written: disk full, or nobody was bridged), ``not-ours`` (a name that is none)."""
+
+    file: str
+    part: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class RecordingHeard(Event):
+    """The file was given out. ``role`` of who asked; ``token``: tells apart whose, without being it."""
+
+    file: str
+    role: str
+    token: str
+
+
+@dataclass(frozen=True, slots=True)
+class RecordingDeleted(Event):
+    """Its time was over (`RecordingIndexed.keep_until`); the only way a recording goes. Told before it is done."""
+
+    file: str
+    sha256: str
+    keep_until: int
+
+
 # -- time --------------------------------------------------------------------------------------------------------------
 @dataclass(frozen=True, slots=True)
 class ClockTicked(Event):
@@ -353,9 +474,15 @@ TRANSFER_EVENTS: tuple[type[Event], ...] = (
     TargetStranded, JoinOver,
 )  # fmt: skip
 ROOM_EVENTS: tuple[type[Event], ...] = (
-    CallerSetAside, CallerBroughtBack, GuestLeft, RoomRefused, ReminderTold, DecisionSaid, WordsLast, RoomOver,
+    CallerSetAside, CallerBroughtBack, GuestLeft, RoomRefused, ReminderTold, DecisionSaid, DecisionDue, SeatMuted,
+    MemberAsked, MemberFailed, MemberJoined, MemberLeft, WordsLast, RoomOver,
 )  # fmt: skip
-BY_NAME: Mapping[str, type[Event]] = {kind.__name__: kind for kind in (*CALL_EVENTS, *TRANSFER_EVENTS, *ROOM_EVENTS)}
+RECORDING_EVENTS: tuple[type[Event], ...] = (
+    RecordingStarted, RecordingEnded, RecordingIndexed, RecordingMissing, RecordingHeard, RecordingDeleted,
+)  # fmt: skip
+BY_NAME: Mapping[str, type[Event]] = {
+    kind.__name__: kind for kind in (*CALL_EVENTS, *TRANSFER_EVENTS, *ROOM_EVENTS, *RECORDING_EVENTS)
+}
 
 
 class BadEvent(ValueError):

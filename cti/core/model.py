@@ -110,6 +110,18 @@ class Party:
 
 
 @dataclass(frozen=True, slots=True)
+class Member:
+    """A fourth one in a three-party call: a supervisor, 119, a utility. ``seat``: a seat's number, or a telephone
+    outside; ``platform``: for that one the short number asked for. ``left_at`` 0: still there."""
+
+    id: str
+    seat: str
+    platform: str
+    joined_at: int
+    left_at: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Word:
     """What one platform said on who accepts. ``platform`` and ``seat`` are empty for a supervisor's."""
 
@@ -176,6 +188,10 @@ class Conference:
     caller_left_at: int = 0
     last_told: bool = False
     """the dialplan said that the seats go on talking"""
+    members: tuple[Member, ...] = ()
+    """fourth members, one after another"""
+    muted: tuple[str, ...] = ()
+    """who has muted himself"""
     how: str = ""
     """how the room ended: one of `conference.words.ENDS`"""
     ended_at: int = 0
@@ -184,6 +200,25 @@ class Conference:
     def seats(self) -> tuple[str, str]:
         """Who was in it: the one that brought in, the guest."""
         return self.first.seat, self.guest.seat
+
+    @property
+    def fourth(self) -> Member | None:
+        """The fourth member who is there now."""
+        return next((m for m in self.members if not m.left_at), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """One file of a call's recording. Times µs, 0 = not yet."""
+
+    file: str
+    part: str
+    transfer: str
+    began_at: int
+    keep_days: int
+    ended_at: int = 0
+    settled: bool = False
+    """indexed, or known to be missing"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,6 +246,7 @@ class Call:
     ended_at: int = 0
     transfers: tuple[Transfer, ...] = ()
     conferences: tuple[Conference, ...] = ()
+    recordings: tuple[Recording, ...] = ()
 
     @property
     def conference(self) -> Conference | None:

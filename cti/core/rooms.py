@@ -2,7 +2,7 @@
 
 Knows: which conference an event is for, and what the ledger keeps. Must not know: the rules (`conference`).
 
-`ConferenceDecided` and `ConferenceEnded` are written exactly once a conference, `DispatchFirst` and
+`ConferenceOpened`, `ConferenceDecided` and `ConferenceEnded` are written exactly once a conference, `DispatchFirst` and
 `DecisionDisputed` at most once: each stands for one change of a value that never changes back. Typed words came
 percent-encoded through the dialplan, as a summary does; on record they are plain."""
 
@@ -13,11 +13,11 @@ from urllib.parse import unquote
 
 from conference import decision
 from conference import room as machine
-from conference.rules import Anomaly
 from cti.core import events as e
 from cti.core import records
 from cti.core.commands import Command, Record
 from cti.core.model import Call, Conference, Decision, Party, RoomState, Transfer, Word
+from cti.core.rules import Anomaly
 
 Step = tuple[Call, list[Command]]
 
@@ -28,18 +28,21 @@ def open(call: Call, transfer: Transfer, first: Party, first_here: bool) -> Step
     received = call.platforms[0] if call.platforms else call.hotline
     guest = Party(transfer.target_seat, transfer.to)
     made = machine.opened(transfer.id, first, guest, received, transfer.policy, transfer.joined_at, first_here)
-    return replace(call, conferences=(*call.conferences, made)), []
+    return replace(call, conferences=(*call.conferences, made)), [_opened(call, made, transfer)]
 
 
 def hears(call: Call, event: e.Event) -> Step:
     """An event as the conference it names sees it; one that names none is for the open one."""
     if type(event) not in machine.NONE:
         return call, []
+    named = str(getattr(event, "transfer", ""))
     if isinstance(event, e.ROOM_EVENTS):
-        named = str(getattr(event, "transfer", ""))
         known = next((c for c in call.conferences if c.id == named), None)
     else:
         known = call.conference
+    coming = any(t.id == named and t.mode == "add" for t in call.transfers)
+    if known is None and coming and type(event) in machine.EARLY:
+        return call, []
     changed, decided = machine.step(known, event)
     if isinstance(decided, Anomaly):
         return call, [records.anomaly(event, decided.code)]
@@ -80,6 +83,11 @@ def _put(call: Call, before: Conference, after: Conference) -> Step:
     if after.state is RoomState.ALONE and after.here and call.seat not in after.here:
         left = next(p for p in (after.first, after.guest) if p.seat in after.here)
         call = replace(call, seat=left.seat, platform=left.platform)
+    fourth = after.fourth
+    if fourth is not None and fourth.seat not in call.takers:
+        call = replace(call, takers=(*call.takers, fourth.seat))
+    if fourth is not None and after.state is RoomState.ALONE and not after.here:
+        call = replace(call, seat=fourth.seat, platform=fourth.platform)
     commands: list[Command] = []
     if after.decision is not None and before.decision is None:
         commands.append(_decided(call, after, after.decision))
@@ -91,6 +99,22 @@ def _put(call: Call, before: Conference, after: Conference) -> Step:
 
 
 # -- records -----------------------------------------------------------------------------------------------------------
+def _opened(call: Call, c: Conference, t: Transfer) -> Record:
+    return records.record(
+        call.ref,
+        "ConferenceOpened",
+        c.opened_at,
+        f"opened/{c.id}",
+        transfer=c.id,
+        seats=",".join(c.seats),
+        platforms=f"{c.first.platform},{c.guest.platform}",
+        first_platform=c.first_platform,
+        danger=int(t.danger),
+        key_ms=_ms(c.opened_at - t.started_at),
+        join_ms=_ms(c.opened_at - t.answered_at),
+    )
+
+
 def _decided(call: Call, c: Conference, d: Decision) -> Record:
     word = d.word or Word("", "", "", "", "", "", 0)
     return records.record(
@@ -137,6 +161,7 @@ def _ended(call: Call, c: Conference) -> Record:
         together_ms=_ms(c.together_us),
         aside_ms=_ms(c.aside_us),
         first_left=c.first_left,
+        members=",".join(m.seat for m in c.members),
         how=c.how,
         danger=int(c.danger),
     )

@@ -26,11 +26,13 @@ the table is: one screen a state, no rule hidden in a branch.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from cti.core import events as e
+from cti.core import rules
 from cti.core.model import SETTLE_US, Outcome, Policy, Transfer
 from cti.core.model import TransferState as S
+from cti.core.rules import Anomaly, Ignore
 
 REQUEST_US = 5_000_000
 """A request the door never spoke of within 5 s is lost: nothing rang, the caller never left his seat."""
@@ -40,31 +42,8 @@ JOIN_US = 10_000_000
 """From a person's answer to the join: the dialplan retries for 2 s."""
 
 Change = Callable[[Transfer, e.Event], Transfer]
-
-
-@dataclass(frozen=True, slots=True)
-class To:
-    """The event moves the transfer to ``state``; ``change`` fills in what it tells."""
-
-    state: S
-    change: Change | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Ignore:
-    """The event is expected here and changes nothing, because of ``reason``."""
-
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Anomaly:
-    """The event cannot happen here. Counted, recorded, changes nothing."""
-
-    code: str
-
-
-Rule = To | Ignore | Anomaly
+To = rules.To[S, Transfer]
+Rule = rules.Rule[S, Transfer]
 
 
 def _end(outcome: Outcome, why: str | None = None) -> Change:
@@ -248,7 +227,7 @@ TABLE: Mapping[S, Mapping[type[e.Event], Rule]] = {
         e.TransferCancelled: To(S.ENDED, _end(Outcome.CANCELLED)),
         e.TargetStranded: Ignore("the answer lost a race; the step that won it ends the transfer"),
         e.JoinOver: Ignore("not joined yet: the caller's own next step tells how it ended"),
-        e.GuestLeft: _no_room,
+        e.GuestLeft: To(S.ANSWERED, _released),
         e.SeatAnswered: _not_mine,
         e.SeatLeft: _talking,
         e.SeatLost: _not_mine,
@@ -336,7 +315,7 @@ def open_transfer(event: e.Event) -> Transfer:
 def step(transfer: Transfer | None, event: e.Event) -> tuple[Transfer | None, Rule]:
     """One event on one transfer: the transfer after it, and the rule that decided."""
     decided = rule(transfer, type(event))
-    if not isinstance(decided, To):
+    if not isinstance(decided, rules.To):
         return transfer, decided
     base = transfer if transfer is not None else open_transfer(event)
     changed = decided.change(base, event) if decided.change else base

@@ -50,7 +50,8 @@ def show(config: Path, settings: Settings, directory: Directory, state: Path, ru
             if sites > 1:
                 made = Sites(root, state, directory, config, folder("dialplan"), count=sites)
             else:
-                made = Instance(root, state, directory, config, folder("dialplan"), site=settings.site.code)
+                made = Instance(root, state, directory, config, folder("dialplan"), site=settings.site.code,
+                                recording=settings.recording)
             lost = asyncio.run(until_stopped(_run(console, made, demo, seconds)))
     except KeyboardInterrupt:
         lost = None

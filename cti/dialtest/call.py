@@ -8,12 +8,27 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
 
 from cti.dialtest import hearing, rtp
 from cti.dialtest.dialog import CallState, Dialog
 
 _POLL_S = 0.02
+_ON_ITS_WAY_S = 0.04
+"""what was not sent is missed at the other end so much later at most: Asterisk mixes every 20 ms and buffers"""
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """A stretch without somebody, ms, and how much of it our own sender stood still: that is not the switch's."""
+
+    ms: float = 0.0
+    own_ms: float = 0.0
+
+    @property
+    def net_ms(self) -> float:
+        return self.ms - self.own_ms
 
 
 class Call(Dialog):
@@ -117,6 +132,20 @@ class Call(Dialog):
         start = t0 if t0 is not None else self.t_answered or (times[0] if times else now)
         stop = t1 if t1 is not None else self.t_ended or now
         return hearing.listen(self.line.recording, self.phone.parties(), start, max(start, stop))
+
+    def gap(self, any_of: Collection[str], t0: float, t1: float) -> Gap:
+        """The worst stretch without any of these between two moments, once our own sender's standstill *in that very
+        stretch* is taken off; conventions of `hearing`."""
+        if t1 <= t0:
+            return Gap()
+        stretches = self.heard(t0, t1).without(any_of)
+        return max((self._gap(start, end) for start, end in stretches), key=lambda gap: gap.net_ms)
+
+    def _gap(self, start: float, end: float) -> Gap:
+        ms = (end - start) * 1000
+        if end - start <= hearing.GAP_S:
+            return Gap(ms)
+        return Gap(ms, min(ms, self.phone.media.stalled(start - _ON_ITS_WAY_S, end)))
 
     async def _until(self, true: Callable[[], object], timeout: float) -> None:
         async with asyncio.timeout(timeout):

@@ -15,6 +15,7 @@ parties.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
@@ -103,9 +104,16 @@ class Hearing:
         The edges count: from ``t0`` to the first packet and from the last packet to ``t1``; nobody at all
         gives the whole window. Choose ``t0`` when somebody is already heard.
         """
+        return max((end - start) * 1000 for start, end in self.without(any_of, t0, t1))
+
+    def without(
+        self, any_of: Collection[str], t0: float | None = None, t1: float | None = None
+    ) -> list[tuple[float, float]]:
+        """Every stretch (start, end) in which none of these was heard: between neighbouring packets that held one, and
+        at the edges."""
         low, high = self._window(t0, t1)
-        marks = np.concatenate(([low], self.holding(any_of, low, high), [high]))
-        return float(np.max(np.diff(marks))) * 1000
+        marks = [low, *self.holding(any_of, low, high).tolist(), high]
+        return list(itertools.pairwise(marks))
 
     def first(self, name: str, after: float | None = None) -> float | None:
         """Arrival of the first packet that held ``name``, at or after ``after``."""

@@ -6,7 +6,7 @@ Why two threads beside asyncio. A test that measures gaps of 20 ms must not make
 every 5 ms and serves a quarter of the lines; it calls the C library's ``sendto`` without giving up the
 interpreter, because every release would cost a busy process a switch interval (5 ms) a packet. The *receiver*
 may be as late as it likes: the kernel stamps each datagram on arrival (SO_TIMESTAMPNS), and the stamps are
-moved to the monotonic clock. How late the sender itself was is kept (:meth:`Media.lateness`), so that a gap
+moved to the monotonic clock. How late the sender itself was is kept (:meth:`Media.stalled`), so that a gap
 can be laid at the right door.
 """
 
@@ -209,6 +209,15 @@ class Media:
     def lateness(self, t0: float, t1: float) -> float:
         """How late, ms, the sender was at worst between two moments; 0 when never above 5 ms."""
         return max((late * 1000 for t, late in tuple(self._late) if t0 <= t <= t1), default=0.0)
+
+    def stalled(self, t0: float, t1: float) -> float:
+        """For how long, ms, the sender owed somebody a packet between two moments: so much of a gap is our own."""
+        owed, until = 0.0, t0
+        for now, late in tuple(self._late):  # in order: each wake-up pays for the time since its tick
+            start, end = max(until, now - late), min(now, t1)
+            if end > start:
+                owed, until = owed + end - start, end
+        return owed * 1000
 
     def _set(self, slot: int, lines: tuple[Line, ...]) -> None:
         self._lines = (*self._lines[:slot], lines, *self._lines[slot + 1 :])

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from cti.dialtest.chaos import Chaos
 from cti.dialtest.report import Report, Run, gaps
-from cti.dialtest.scenarios import conference, everykey, onekey, queue, races
+from cti.dialtest.scenarios import conference, everykey, onekey, queue, races, room, roomraces
 from cti.dialtest.scenarios.scene import SEATS
 from cti.dialtest.stack import AsteriskSilent, Phone, Stage, StreamAway, Target, stage
 from cti.ladder import ladder
@@ -60,7 +60,10 @@ SCENARIOS: dict[str, Scenario] = {
         SEATS, races.one, 2),
     "conference": Scenario(
         "三方通话：加入、私下商议、决定、离开，两个方向 / three-party call: join, confer, decide, leave",
-        conference.SEATS, conference.one, 1),
+        room.SEATS, conference.one, 2),
+    "conference-races": Scenario(
+        "三方通话中同一瞬间两个动作，结果只有一个 / two acts in one instant around a three-party call, one outcome",
+        room.SEATS, roomraces.one, 2),
     "queue": Scenario(
         "拨 12345，听音乐排队，座席接听 / a caller of 12345 waits in music and is answered", queue.SEATS, queue.one),
 }  # fmt: skip

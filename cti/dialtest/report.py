@@ -28,8 +28,12 @@ class Run:
     key_to_invite_ms: float | None = None
     swap_gap_ms: float | None = None
     wait_ms: float | None = None
+    change_ms: float | None = None
+    """longest without anybody as a three-party call changes, whoever of those in it heard nobody"""
+    settle_ms: float | None = None
+    """longest from an act in it until each hears exactly those he should"""
     own_late_ms: float = 0.0
-    """how late our own phones sent a packet at worst: taken off before a gap is judged, never hidden"""
+    """for how long within that gap our own phones owed a packet: taken off before it is judged, never hidden"""
     heard: str = ""
     faults: list[str] = field(default_factory=list)
     ladder: str = ""
@@ -72,7 +76,7 @@ class Report:
         own = {name: _spread(values) for name, values in self.more.items() if values}
         return own | {
             name: _spread([v for run in self.runs if (v := getattr(run, name)) is not None])
-            for name in ("key_to_invite_ms", "swap_gap_ms", "wait_ms", "own_late_ms")
+            for name in ("key_to_invite_ms", "swap_gap_ms", "wait_ms", "change_ms", "settle_ms", "own_late_ms")
             if any(getattr(run, name) is not None for run in self.runs)
         }
 

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from cti.directory.model import ConferenceRules, Directory, Hotline, Nuisance, Route, Seat, SiteEntry, Trunk
+from cti.directory.model import ConferenceRules, Directory, Hotline, Linked, Nuisance, Route, Seat, SiteEntry, Trunk
 from cti.directory.rules import Site, find_faults
 from cti.problem import ConfigError, Problem, did_you_mean
 from cti.yamlfile import Document, load
@@ -44,6 +44,10 @@ class _Sites(_File):
     sites: tuple[SiteEntry, ...] = Field(max_length=64)
 
 
+class _Linkage(_File):
+    linkage: tuple[Linked, ...] = Field(max_length=500)
+
+
 class _Nuisance(_File):
     nuisance: tuple[Nuisance, ...] = Field(max_length=20_000)
 
@@ -55,8 +59,9 @@ _FILES: Final[dict[str, type[_File]]] = {
     "trunks": _Trunks,
     "sites": _Sites,
     "nuisance": _Nuisance,
+    "linkage": _Linkage,
 }
-_OPTIONAL: Final = frozenset({"nuisance", "sites"})
+_OPTIONAL: Final = frozenset({"nuisance", "sites", "linkage"})
 
 
 @dataclass(frozen=True, slots=True)

@@ -78,6 +78,8 @@ class Hotline(_Frozen):
     danger_keys: Mapping[KeyCode, Platform] = Field(default_factory=dict)
     """the same for danger to life: ahead of routine in every queue, and over a trunk's reserved lines"""
 
+    record: Annotated[bool, Field(strict=True)] = True
+    """its calls are recorded, where the site records (`recording.enabled`)"""
     conference_keys: Mapping[KeyCode, Platform] = Field(default_factory=dict)
     """code → platform brought in beside the caller and his seat: the three-party call"""
 
@@ -89,6 +91,9 @@ class Hotline(_Frozen):
 
 class ConferenceRules(_Frozen):
     """The three-party call; seconds."""
+
+    rule: Literal["decider", "both"] = "decider"
+    """whose word decides: the first one said, or both platforms', which must be the same"""
 
     decide: Annotated[int, Field(strict=True, ge=60, le=3600)] = 180
     """nobody has said who accepts by then: the platform that received the call first does (首接)"""
@@ -169,6 +174,25 @@ class Route(_Frozen):
     targets: tuple[Target, ...] = Field(min_length=1, max_length=16)
 
 
+class Linked(_Frozen):
+    """Somebody of the linkage directory (联动单位) who can be brought into a three-party call as its fourth member:
+    119, 120, 122, a utility's duty desk, a supervisor. ``number``: the short number people dial and press."""
+
+    number: SeatNumber
+    name: Name
+    key: KeyCode | None = None
+    """pressed on a seat's phone in a three-party call; absent: * and the number"""
+    contact: Note | None = None
+    """whom to ask about this entry; for people alone"""
+    targets: tuple[Annotated[SeatTarget | PhoneTarget, Field(discriminator="kind")], ...] = Field(
+        min_length=1, max_length=8)
+
+    @property
+    def code(self) -> str:
+        """The key."""
+        return self.key or f"*{self.number}"
+
+
 class Trunk(_Frozen):
     """A SIP peer calls come from and go to. `accepts` are the addresses its calls may come from."""
 
@@ -232,6 +256,7 @@ class Directory(_Frozen):
     nuisance: tuple[Nuisance, ...] = ()
     conference: ConferenceRules = ConferenceRules()
     sites: tuple[SiteEntry, ...] = ()
+    linkage: tuple[Linked, ...] = ()
 
     @cached_property
     def platforms(self) -> tuple[Platform, ...]:
@@ -261,6 +286,10 @@ class Directory(_Frozen):
     def site(self, code: str) -> SiteEntry | None:
         """The site with this code."""
         return next((s for s in self.sites if s.code == code), None)
+
+    def linked(self, number: str) -> Linked | None:
+        """Who has this short number in the linkage directory."""
+        return next((one for one in self.linkage if one.number == number), None)
 
     def trunk(self, name: str) -> Trunk | None:
         """The trunk with this name."""

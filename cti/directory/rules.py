@@ -49,8 +49,16 @@ def no_duplicates(site: Site) -> Faults:
     numbered: tuple[tuple[Way, str, str], ...] = (
         *((("hotlines", i, "number"), "热线/hotline", h.number) for i, h in enumerate(directory.hotlines)),
         *((("seats", i, "number"), "座席/seat", s.number) for i, s in enumerate(directory.seats)),
+        *((("linkage", i, "number"), "联动单位/linkage", one.number) for i, one in enumerate(directory.linkage)),
     )
     for way, what, number in numbered:
+        if way[0] == "seats" and number in EMERGENCY and number not in taken:
+            yield site.error(
+                way,
+                f"{number} 是紧急号码 / {number} is an emergency number",
+                "换一个座席号 / choose another seat number",
+            )
+            continue
         if number in taken:
             first = taken[number]
             file = site.documents[str(first[0])]
@@ -58,12 +66,6 @@ def no_duplicates(site: Site) -> Faults:
                 way,
                 f"{what} {number} 重复 / duplicate, first at {file.file}:{file.mark(first).line}",
                 "每个号码只用一次 / use each number once",
-            )
-        elif way[0] == "seats" and number in EMERGENCY:
-            yield site.error(
-                way,
-                f"{number} 是紧急号码 / {number} is an emergency number",
-                "换一个座席号 / choose another seat number",
             )
         taken.setdefault(number, way)
     yield from _repeated(site, "trunks", "name", [t.name for t in directory.trunks])
@@ -106,17 +108,31 @@ def keys_lead_somewhere(site: Site) -> Faults:
                     "在 hotlines.yaml 加上它 / add one to hotlines.yaml",
                 )
             codes.setdefault(hotline.platform, []).append((code, way))
+    numbers = [one.number for one in site.directory.linkage]
+    for i, one in enumerate(site.directory.linkage):  # on every seat's phone; one given twice is told above
+        for platform in codes if numbers.index(one.number) == i else ():
+            codes[platform].append((one.code, ("linkage", i, "key" if one.key else "number")))
+    told = set[tuple[str, Way]]()
     for known in codes.values():
         for n, (code, way) in enumerate(known):
             for earlier, _ in known[:n]:
+                if way[0] == "linkage" and (earlier, way) in told:
+                    continue
+                told.add((earlier, way))
                 short, long = sorted((earlier, code), key=len)
+                if short == long and way[0] == "linkage":
+                    yield site.error(
+                        way,
+                        f"按键 {code} 已另有用途 / key {code} is taken",
+                        "写另一个 key / give it a key of its own",
+                    )
                 if short != long and long.startswith(short):
                     yield site.error(
                         way,
                         f"按键 {short} 是 {long} 的开头，{long} 永远按不到 / "
                         f"key {short} begins {long}: {long} can never be reached",
                         "改其中一个 / change one of them",
-                        key=True,
+                        key=way[0] == "hotlines",
                     )
 
 
@@ -183,6 +199,26 @@ def _targets(site: Site, i: int, route: Route) -> Faults:
         if what in seen:
             yield site.warning(way, "同一目标出现两次 / the same target twice in one route")
         seen.add(what)
+
+
+def linkage_leads_somewhere(site: Site) -> Faults:
+    """A linkage entry's key is one a phone can press, and its targets exist."""
+    directory = site.directory
+    for i, one in enumerate(directory.linkage):
+        if one.key is None and one.code.startswith(("*3", "*6", "*7", "*9")):
+            yield site.error(
+                ("linkage", i, "number"),
+                f"{one.code} 开头的按键已固定用途 / keys that begin {one.code[:2]} are fixed",
+                "写明 key，如 / give it a key, e.g. \"#1\"",
+            )
+        for j, target in enumerate(one.targets):
+            way: Way = ("linkage", i, "targets", j)
+            if isinstance(target, SeatTarget) and directory.seat(target.number) is None:
+                yield site.error((*way, "number"), f"没有座席 {target.number} / no seat {target.number}",
+                                 "见 seats.yaml / see seats.yaml")  # fmt: skip
+            elif isinstance(target, PhoneTarget) and directory.trunk(target.trunk) is None:
+                yield site.error((*way, "trunk"), f"没有中继 {target.trunk} / no trunk '{target.trunk}'",
+                                 "见 trunks.yaml / see trunks.yaml")  # fmt: skip
 
 
 def hotlines_are_served(site: Site) -> Faults:
@@ -277,6 +313,7 @@ RULES: Final[tuple[Callable[[Site], Faults], ...]] = (
     no_duplicates,
     keys_lead_somewhere,
     routes_lead_somewhere,
+    linkage_leads_somewhere,
     hotlines_are_served,
     trunks_are_closed,
     trunks_keep_lines,

@@ -157,6 +157,10 @@ class Ledger:
         """Keys of all facts written since `since_ms`."""
         return await self._query.recent_keys(since_ms)
 
+    async def decisions(self, since_ms: int) -> list[Fact]:
+        """See `LedgerStream.decisions`; what still waits in the spool is not in it. Raises StreamAway."""
+        return await self._stream.decisions(since_ms)
+
     async def top(self) -> FactId:
         """Id of the newest entry in Redis; 0-0 for an empty ledger."""
         return await self._stream.top()

@@ -4,6 +4,7 @@ Knows: the keys below, XADD with ids we chose, what a refusal means. Must not kn
 
     cti:{530100}:ledger         stream, one entry a fact; never trimmed, no TTL
     cti:{530100}:call:<ref>     sorted set of ids, for "all facts of a call"; a projection with a TTL
+    cti:{530100}:decisions      sorted set of ids of decisions and disputes; small, rebuilt with the index
     cti:{530100}:checkpoint     hash, name to "stamp value": how far a reader of ours has come
 
 The braces are Redis Cluster's hash tag: all keys of a site live on one node, so a batch can be one
@@ -28,12 +29,14 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError, ResponseError
 
-from cti.core.facts import FactId
+from cti.core.disputes import KINDS
+from cti.core.facts import Fact, FactId, decode
 
 Fields: TypeAlias = Mapping[bytes, bytes]
 Entry: TypeAlias = tuple[FactId, Fields]
 
 _SITE = re.compile(r"[A-Za-z0-9_.-]+\Z")
+_DECISIONS = frozenset(kind.encode() for kind in KINDS)
 MOST = 500  # entries looked at in one round trip
 _REFUSED = "equal or smaller"  # XADD's error for an id that is not above the top; the text since Redis 5.0
 
@@ -74,6 +77,7 @@ class LedgerStream:
         prefix = f"cti:{{{site}}}:"
         self._stream = prefix + "ledger"
         self._call = prefix + "call:"
+        self._decisions = prefix + "decisions"
         self._checkpoint = prefix + "checkpoint"
         self._timeout = timeout
         self._index_ttl = index_ttl
@@ -118,6 +122,8 @@ class LedgerStream:
         for ref, ids in calls.items():
             pipe.zadd(self._call_key(ref), ids)
             pipe.expire(self._call_key(ref), self._index_ttl)
+        if decisions := {str(i): i.ms for i, fields in entries if fields.get(b"kind") in _DECISIONS}:
+            pipe.zadd(self._decisions, decisions)
 
     async def _judge(self, refused: Sequence[Entry]) -> Appended:
         """Tell repeats from conflicts. A conflict's line in the index is harmless: readers check the ref."""
@@ -163,6 +169,18 @@ class LedgerStream:
             key = self._call_key(ref.encode("utf-8", "surrogatepass"))
             members: Any = await self._redis.zrange(key, 0, -1)
             return sorted(FactId.parse(member) for member in members)
+
+    async def decisions(self, since_ms: int) -> list[Fact]:
+        """Decisions of three-party calls and their disputes, written at `since_ms` or later; a day before that too,
+        for a word may contradict an older decision."""
+        async with self._within():
+            members: Any = await self._redis.zrangebyscore(self._decisions, since_ms - 86_400_000, "+inf")
+        ids = sorted(FactId.parse(member) for member in members)
+        found: list[Fact] = []
+        for start in range(0, len(ids), MOST):
+            rows = [decode(fields) for fields in await self.at(ids[start : start + MOST]) if fields]
+            found += [fact for fact in rows if isinstance(fact, Fact) and fact.kind in KINDS]
+        return found
 
     async def keys_of(self, refs: Sequence[bytes]) -> dict[bytes, frozenset[bytes]]:
         """Keys of the facts the stream has of each call, by its index."""

@@ -22,6 +22,7 @@ from types import TracebackType
 from typing import Self
 
 from cti.directory import Directory, SiteEntry, Trunk
+from cti.settings import RecordingSettings
 from cti.stack import netports
 from cti.stack.asterisk import (
     asterisk_child,
@@ -94,11 +95,16 @@ class Instance:
     def __init__(self, root: RuntimeRoot, state: Path, directory: Directory, config: Path, templates: Path, *,
                  site: str = "530100", ports: Ports | None = None, service: bool = True,
                  sites: Sequence[SiteEntry] = (), redis: int | None = None,
-                 settings: Mapping[str, str] | None = None) -> None:  # fmt: skip
+                 settings: Mapping[str, str] | None = None,
+                 recording: RecordingSettings | None = None) -> None:  # fmt: skip
         self.root, self.state, self.config, self.templates = root, state.resolve(), config, templates
         trunks = tuple(_here(t) for t in directory.trunks)
         self.directory = directory.model_copy(update={"trunks": trunks, "sites": tuple(sites)})
         self.site = site
+        self.recording = recording or RecordingSettings()
+        if "path" not in self.recording.model_fields_set:
+            spool = self.state / "asterisk" / "spool" / "recordings"
+            self.recording = self.recording.model_copy(update={"path": spool})
         self.ports = ports or free_ports()
         self.redis = redis or self.ports.redis
         self.extra = dict(settings or {})
@@ -156,7 +162,8 @@ class Instance:
             modules=modules_of(self.root), data=self.root.path / "usr/share/asterisk",
             sbin=self.root.path / "usr/sbin", ami_port=self.ports.ami, ami_username="cti",
             ami_secret=self._secret("ami.secret").hex(), sip_port=self.ports.sip,
-            rtp=range(self.ports.rtp_first, self.ports.rtp_last + 1), agi_port=self.ports.agi)  # fmt: skip
+            rtp=range(self.ports.rtp_first, self.ports.rtp_last + 1), agi_port=self.ports.agi,
+            recording=self.recording)  # fmt: skip
 
     async def __aexit__(self, kind: type[BaseException] | None, value: BaseException | None,
                         trace: TracebackType | None) -> None:
@@ -170,6 +177,7 @@ class Instance:
     def facts(self) -> dict[str, object]:
         """What another process needs to find this instance (`instance.json`)."""
         return {"site": self.site, "state": str(self.state), "config": str(self.config), "redis": self.redis,
+                "recordings": str(self.recording.path),
                 "ports": asdict(self.ports), "pid": os.getpid()}  # fmt: skip
 
     def environment(self) -> Mapping[str, str]:
@@ -187,6 +195,11 @@ class Instance:
             "CTI_REDIS__URL": f"redis://127.0.0.1:{self.redis}/0",
             "CTI_CEL__PATH": str(self.place.cel_file),
             "CTI_PATHS__STATE": str(self.state / "cti"),
+            "CTI_RECORDING__PATH": str(self.recording.path),
+            "CTI_RECORDING__KEEP_DAYS": str(self.recording.keep_days),
+            "CTI_RECORDING__ENABLED": "true" if self.recording.enabled else "false",
+            "CTI_RECORDING__FORMAT": self.recording.format,
+            "CTI_RECORDING__MIN_FREE_MB": str(self.recording.min_free_mb),
             **self.extra,
         }
 

@@ -7,7 +7,7 @@ diffable.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,8 @@ import jinja2
 from cti.core.routing import WHY_OF
 from cti.directory import Directory
 from cti.directory.fields import CANCEL_KEY, ROOM_KEYS
-from cti.routes import line_of, routes
+from cti.routes import line_of, linkage, routes
+from cti.settings import RecordingSettings
 
 DEDICATED_WEIGHT = 5
 """app_queue weight of the dedicated lines: a seat in two lines serves handed-over calls first"""
@@ -44,6 +45,7 @@ class Told:
     agi_port: int
     qualify: int = 0
     """s between two looks whether a phone is still there; 0: never"""
+    recording: RecordingSettings = field(default_factory=RecordingSettings)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,19 +95,21 @@ def _facts(directory: Directory, told: Told, instance_key: bytes) -> dict[str, A
                    "features": names.get(s.platform, FIXED)} for s in directory.seats],
         "trunks": directory.trunks, "hotlines": [{"number": h.number, "platform": h.platform, "name": h.name.zh,
                       "division": h.division, "priority": h.priority,
-                      "wait": h.queue.wait, "recall": h.recall} for h in directory.hotlines],
+                      "wait": h.queue.wait, "recall": h.recall, "record": told.recording.enabled and h.record}
+                      for h in directory.hotlines],
         "queues": queues,
         "features": {platform: names.get(platform, FIXED) for platform in directory.platforms},
         "sites": [s for s in directory.sites if s.code != told.site] if own else [],
         "own": own.sip if own else None,
         "keys": keys,
-        "room": directory.conference,
+        "room": directory.conference, "recording": told.recording,
         "lines": [{"platform": p, "queue": line_of(p, "general", directory)} for p in directory.platforms],
         "reasons": sorted(WHY_OF.items()),
         "lamps": [{"number": to, "queue": line_of(to, "dedicated", directory)} for to in directory.platforms
                   if (to, "*", False) in every and directory.seats_of(to, "dedicated")],
         "routes": [{"name": f"ROUTE_DANGER_{to}" if danger else f"ROUTE_{to}", "text": every[to, "*", danger]}
-                   for danger in (False, True) for to in directory.platforms if (to, "*", danger) in every],
+                   for danger in (False, True) for to in directory.platforms if (to, "*", danger) in every]
+        + [{"name": f"ROUTE_{to}", "text": text} for (to, _, _), text in linkage(directory).items()],
     }  # fmt: skip
 
 
@@ -123,6 +127,11 @@ def _keys(directory: Directory) -> tuple[list[dict[str, Any]], dict[str, str]]:
                 name = f"{_name(code)}x{to}"
                 keys[name] = {"code": code, "exten": exten, "to": to, "danger": danger}
                 names[hotline.platform].append(name)
+    for one in directory.linkage:
+        name = f"{_name(one.code)}xm{one.number}"
+        keys[name] = {"code": one.code, "exten": "member", "to": one.number, "danger": ""}
+        for platform in names.values():
+            platform.append(name)
     return [{"name": name, **key} for name, key in keys.items()], {p: "#".join(n) for p, n in names.items()}
 
 

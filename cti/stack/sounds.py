@@ -23,6 +23,9 @@ SIGNS: dict[str, tuple[tuple[int, int], ...]] = {
     "xfer-asked": ((700, 120), (0, 60), (950, 120)),
     "room-in": ((700, 90), (0, 40), (950, 90)),
     "room-out": ((950, 90), (0, 40), (700, 90)),
+    "room-word": ((950, 90), (0, 40), (950, 90)),
+    "room-muted": ((700, 120), (0, 60), (450, 250)),
+    "room-heard": ((450, 120), (0, 60), (700, 250)),
     "room-remind": ((950, 120), (0, 120), (950, 120), (0, 120), (950, 120)),
 }
 """(Hz, ms) of the short signs whispered to a seat"""
@@ -50,6 +53,13 @@ SPOKEN: dict[str, str] = {
     "why-room-open": "正在三方通话。",
     "why-no-room": "没有三方通话。",
     "why-not-in-room": "您不在此通话中。",
+    "why-room-full": "已有第四方在通话中。",
+    "why-member-rings": "正在呼叫另一方。",
+    "why-no-voice": "第四方不参与决定。",
+    "why-said-110": "对方提出由幺幺零受理，请确认或另行表态。",
+    "why-said-12345": "对方提出由幺二三四五受理，请确认或另行表态。",
+    "why-said-undecided": "对方表示未能商定，请确认或另行表态。",
+    "why-said-guidance": "对方表示均不属职责，请确认或另行表态。",
     "why-caller-gone": "来电人已挂机。",
 }
 SPARE: tuple[tuple[int, int], ...] = ((600, 250), (0, 100), (500, 250), (0, 100), (400, 400))

@@ -1,8 +1,8 @@
 """What a seat's screen is told as it happens: server-sent events (HTML Standard 9.2) made of the ledger's facts.
 
 A target's screen has the data package from the first ring (`offer`), a transferor's screen each step of his transfer in
-words (`progress`). Knows: which facts concern which seat. Must not know: HTTP, Asterisk. A slow reader is let go, never
-waited for.
+words (`progress`), every screen in a three-party call what happens in it and who is there now (`room`). Knows: which
+facts concern which seat. Must not know: HTTP, Asterisk. A slow reader is let go, never waited for.
 """
 
 from __future__ import annotations
@@ -13,9 +13,10 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from conference.words import BASES, CHOICES, ENDS, REFUSALS
 from cti.core.asking import CODES
 from cti.core.facts import Fact
-from cti.core.model import Site, Transfer
+from cti.core.model import Conference, Site, Transfer
 from cti.core.routing import REASONS
 
 QUEUE = 200
@@ -31,6 +32,28 @@ SAID: Mapping[str, tuple[str, str]] = {
     "TransferFailed": ("转接未成：{to}{why}", "not transferred: {to} {why_en}"),
     "TransferRefused": ("不能转接：{why}", "refused: {why_en}"),
     "TargetFailed": ("{to}{why}，改呼下一个", "{to} {why_en}, trying the next"),
+}
+
+
+ROOM: Mapping[str, tuple[str, str]] = {
+    "ConferenceOpened": ("三方通话", "three-party call"),
+    "CallerSetAside": ("群众听音乐，{seat} 请私下商议", "{seat} confers: the caller hears music"),
+    "CallerBroughtBack": ("群众已回到通话", "the caller is back"),
+    "GuestLeft": ("{seat} 已离开", "{seat} left"),
+    "SeatMuted": ("{seat} 静音", "{seat} muted"),
+    "SeatMuted/0": ("{seat} 取消静音", "{seat} heard again"),
+    "MemberAsked": ("正在呼叫 {to}", "calling {to}"),
+    "MemberFailed": ("{to} 未加入：{why}", "{to} did not come: {why_en}"),
+    "MemberJoined": ("{seat} 加入", "{seat} joined"),
+    "MemberLeft": ("{seat} 已离开", "{seat} left"),
+    "RoomRefused": ("按键无效：{why}", "refused: {why_en}"),
+    "ReminderTold": ("决定时限将到", "time to decide is nearly up"),
+    "DecisionSaid": ("{seat}：{why}", "{seat} said: {why_en}"),
+    "ConferenceDecided": ("{accepts} 受理：{why}", "{accepts} accepts: {why_en}"),
+    "ConferenceDecided/guidance": ("均不受理，引导告知", "neither's matter: guidance"),
+    "DecisionDisputed": ("{seat} 有异议：{why}", "{seat} disputes: {why_en}"),
+    "WordsLast": ("群众已挂机，可说完再挂", "the caller hung up; finish your words"),
+    "ConferenceEnded": ("三方通话结束：{why}", "three-party call over: {why_en}"),
 }
 
 
@@ -69,6 +92,15 @@ class Live:
 
     def _events(self, fact: Fact) -> Iterator[tuple[str, Event]]:
         call = self._site().calls.get(fact.ref)
+        if fact.kind in ROOM and call is not None:
+            of = next((c for c in call.conferences if c.id == fact.data.get("transfer")), None)
+            if of is not None:
+                told = ("room", room(fact, of))
+                only = str(fact.data["seat"]) if fact.kind == "RoomRefused" else ""
+                for number in dict.fromkeys((*of.seats, *(m.seat for m in of.members))):
+                    if only in ("", number):
+                        yield number, told
+            return
         named = str(fact.data.get("transfer", ""))
         transfer = next((t for t in call.transfers if t.id == named), None) if call else None
         if call is None or transfer is None:
@@ -90,6 +122,24 @@ def progress(fact: Fact, transfer: Transfer) -> Mapping[str, Any]:
     words = {"to": transfer.to, "why": why, "why_en": why_en}
     return {"transfer": transfer.id, "call": fact.ref, "step": fact.kind, "code": code, "at": fact.at,
             "zh": zh.format(**words), "en": en.format(**words)}  # fmt: skip
+
+
+def room(fact: Fact, conference: Conference) -> Mapping[str, Any]:
+    """A step in a three-party call, in words, and how the room stands after it."""
+    data, decided = fact.data, conference.decision
+    code = str(data.get("code") or data.get("choice") or data.get("how") or data.get("why") or "")
+    if fact.kind == "ConferenceDecided":
+        code = str(data.get("basis", ""))
+    known = (table[code] for table in (REFUSALS, CHOICES, ENDS, BASES, REASONS) if code in table)
+    why, why_en = next(known, (code, code))
+    words = {"why": why, "why_en": why_en, **{n: str(data.get(n, "")) for n in ("seat", "to", "accepts")}}
+    zh, en = ROOM.get(f"{fact.kind}/{data.get('outcome', data.get('on'))}") or ROOM[fact.kind]
+    member = conference.fourth
+    return {"conference": conference.id, "call": fact.ref, "step": fact.kind, "code": code, "at": fact.at,
+            "zh": zh.format(**words), "en": en.format(**words), "state": str(conference.state),
+            "here": [*conference.here, *([member.seat] if member else [])], "aside": conference.state == "aside",
+            "muted": list(conference.muted), "accepts": decided.accepts if decided else None,
+            "basis": decided.basis if decided else None}  # fmt: skip
 
 
 def frame(event: Event) -> bytes:

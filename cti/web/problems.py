@@ -17,10 +17,11 @@ STATUS: Mapping[str, int] = {
     "malformed-json": 400, "not-signed-in": 401, "wrong-role": 403, "unknown-call": 404, "unknown-transfer": 404,
     "not-found": 404, "method-not-allowed": 405, "not-your-call": 409, "transfer-running": 409, "not-ringing": 409,
     "no-route": 409, "bounce": 409, "three-takers": 409, "caller-gone": 409, "room-open": 409,
-    "no-room": 404, "not-in-room": 409, "alone": 409, "decided": 409, "unknown-choice": 422,
+    "no-room": 404, "no-recording": 404, "not-in-room": 409, "alone": 409, "decided": 409, "room-full": 409,
+    "member-rings": 409, "no-voice": 409, "no-member": 404, "unknown-choice": 422,
     "unknown-lease": 404, "lease-over": 409, "no-site": 422, "no-seat": 422, "seat-lent": 409, "mail-away": 503,
     "too-large": 413, "not-json": 415, "invalid-field": 422, "idempotency-key-reused": 422,
-    "too-many-listeners": 429, "failed": 500, "switch-away": 503,
+    "too-many-listeners": 429, "failed": 500, "switch-away": 503, "ledger-away": 503,
 }  # fmt: skip
 """code → HTTP status. Codes are for programs and never change; texts are for people and may."""
 
@@ -36,12 +37,14 @@ WORDS: Mapping[str, tuple[str, str]] = {
     "no-seat": ("没有这个席位，或是不外借的专席", "no such seat, or a dedicated one, which is not lent"),
     "seat-lent": ("该席位已借出", "the seat is lent already"),
     "mail-away": ("站点间的 Redis 没有应答", "Redis between the sites does not answer"),
+    "no-recording": ("没有这份录音，或已按期删除", "no such recording, or deleted as its time was over"),
     "not-found": ("没有这个地址", "no such address"),
     "method-not-allowed": ("该地址不接受此方法", "this address does not take that method"),
     "too-large": ("请求体过大", "the body is too large"),
     "not-json": ("须为 Content-Type: application/json", "Content-Type must be application/json"),
     "invalid-field": ("字段有误", "a field is wrong"),
     "too-many-listeners": ("同时收听过多", "too many live connections"),
+    "ledger-away": ("账本暂不可用", "the ledger does not answer"),
     "failed": ("内部错误，已记录", "an error of ours; it is logged"),
 }
 

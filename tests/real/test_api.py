@@ -40,6 +40,11 @@ class Client:
         async with self._session.post(self.base + path, data=data, headers=headers) as got:
             return got.status, await got.json(content_type=None)
 
+    async def delete(self, path: str, seat: str, role: Role = "agent") -> int:
+        headers = {"Authorization": f"Bearer {self.token(seat, role)}"}
+        async with self._session.delete(self.base + path, headers=headers) as got:
+            return got.status
+
     async def get(self, path: str, seat: str, role: Role = "agent") -> Got:
         headers = {"Authorization": f"Bearer {self.token(seat, role)}"}
         async with self._session.get(self.base + path, headers=headers) as got:

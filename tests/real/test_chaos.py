@@ -10,6 +10,7 @@ import pytest
 from cti.dialtest.chaos import HARMS, Chaos
 from cti.dialtest.play import play
 from cti.dialtest.scenarios.races import RACES
+from cti.dialtest.scenarios.roomraces import RACES as ROOM_RACES
 from cti.stack.instance import Instance
 
 pytestmark = pytest.mark.real
@@ -19,6 +20,18 @@ async def test_keys_while_everything_but_asterisk_is_killed(instance: Instance) 
     report = await play(instance, "onekey", 10, seed=3, beside=2, chaos=True)
     assert report.passed, [(run.story, run.faults, run.blows) for run in report.runs if run.faults] or report.leftovers
     assert sum(report.blows.values()) >= 3
+
+
+async def test_three_together_while_everything_but_asterisk_is_killed(instance: Instance) -> None:
+    report = await play(instance, "conference", 6, seed=5, beside=2, chaos=True)
+    assert report.passed, [(run.story, run.faults, run.blows) for run in report.runs if run.faults] or report.leftovers
+    assert sum(report.blows.values()) >= 2
+
+
+@pytest.mark.timeout(120)
+async def test_each_race_around_a_room_has_one_outcome(instance: Instance) -> None:
+    report = await play(instance, "conference-races", len(ROOM_RACES), seed=6, beside=2)
+    assert report.passed, [(run.story, run.faults) for run in report.runs if run.faults] or report.leftovers
 
 
 async def test_each_race_has_one_outcome(instance: Instance) -> None:

@@ -160,7 +160,8 @@ async def test_the_data_is_on_the_screen_before_the_answer(on: Stage) -> None:
     rings = await on.wait_fact("TargetRings", facts[0].ref)
     assert started is not None and rings is not None and rings.data["seat"] == target.phone.user
     assert got == {"call": facts[0].ref, "transfer": started.data["transfer"], "first": "12345", "caller": CLI,
-                   "division": "530100", "danger": "0", "summary": "%E7%81%AB", "recording": ""}  # fmt: skip
+                   "division": "530100", "danger": "0", "summary": "%E7%81%AB",
+                   "recording": facts[0].ref}  # fmt: skip
     call.hangup()
     await ended(on)
 

@@ -8,51 +8,12 @@ import time
 import aiohttp
 import pytest
 
-from cti.dialtest.call import Call
 from cti.dialtest.stack import Stage
+from tests.real.room import CHANGE_MS, all_hear, hears, together
 from tests.real.story import ended, ringing_at_110, talking
 from tests.real.test_api import Client
 
 pytestmark = pytest.mark.real
-
-JOIN_MS, CHANGE_MS = 60.0, 120.0
-SETTLE_S = 0.25
-"""typing mutes the seat about 180 ms a digit"""
-
-
-def seen(call: Call) -> str:
-    return f"{call.phone.name} heard {call.heard(time.monotonic() - 8)}"
-
-
-async def hears(call: Call, *names: str, seconds: float = 3.0) -> float:
-    """Until `call` hears exactly these (other calls' names, or music); when that began."""
-    begins = time.monotonic()
-    wanted = frozenset(names)
-    while time.monotonic() < begins + seconds:
-        last = call.heard(time.monotonic() - 0.2).intervals
-        if last and last[-1].what == wanted and last[-1].ms >= 60:
-            return last[-1].start
-        await asyncio.sleep(0.02)
-    raise AssertionError(f"{call.phone.name} wanted {sorted(wanted)}, heard {call.heard(begins)}")
-
-
-async def together(on: Stage) -> tuple[Call, Call, Call]:
-    """A caller, his seat, and the police seat that was brought in; each hears the two others."""
-    call, seat = await talking(on)
-    pressed = await seat.dtmf("*0")
-    police = await ringing_at_110(on)
-    await asyncio.sleep(0.3)
-    police.answer()
-    await all_hear(call, seat, police)
-    gap = call.heard().longest_without({seat.phone.name, police.phone.name}, pressed + SETTLE_S, time.monotonic() - 0.1)
-    assert gap <= JOIN_MS
-    return call, seat, police
-
-
-async def all_hear(*calls: Call) -> None:
-    for call in calls:
-        await hears(call, *(other.phone.name for other in calls if other is not call))
-
 
 async def test_all_three_hear_each_other(on: Stage) -> None:
     call, *_ = await together(on)

@@ -12,7 +12,11 @@ from cti.core.model import Call, Site
 
 REF = "530100-1732406400.12"
 T1 = f"{REF}-17"
+T2 = f"{REF}-30"
 S = 1_000_000
+OPENED = 14.02
+"""when `room` opens"""
+DEADLINE = OPENED + 180
 
 
 def us(seconds: float) -> int:
@@ -80,3 +84,18 @@ def said(at: float, seat: str, choice: str, reason: str = "", key: str = "dtmf",
     """A seat's word on who accepts."""
     platform = {"1": "12345", "8": "110"}.get(seat[:1], "")
     return e.DecisionSaid(REF, us(at), transfer, seat, platform, choice, reason, "", key)
+
+
+def decided(play: Play) -> list[tuple[object, ...]]:
+    """Who accepts, the basis and why, of each decision on record."""
+    return [tuple(r.data[k] for k in ("accepts", "basis", "why")) for r in play.records("ConferenceDecided")]
+
+
+def ended(play: Play) -> list[object]:
+    """How each three-party call ended."""
+    return [r.data["how"] for r in play.records("ConferenceEnded")]
+
+
+def transfers(play: Play) -> list[tuple[object, object]]:
+    """Outcome and why of each transfer on record."""
+    return [(r.data["outcome"], r.data["why"]) for r in play.records("TransferEnded")]

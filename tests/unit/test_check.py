@@ -35,13 +35,15 @@ def run(*arguments: str) -> Result:
 
 @dataclass(frozen=True)
 class Fault:
-    """A slip: in `file`, the first `old` becomes `new`; found on the line of `at`, else of `new`."""
+    """A slip: in `file`, the first `old` becomes `new`; found on the line of `at`, else of `new`; in `file_at`, if
+    that is another file."""
 
     file: str
     old: str
     new: str
     says: str
     at: str = ""
+    file_at: str = ""
     level: str = "error"
 
 
@@ -64,7 +66,23 @@ FAULTS = [
     Fault("hotlines", '- number: "110"', '- number: "12345"', "热线/hotline 12345 重复"),
     Fault("hotlines", 'division: "530100"', 'division: "532700"', "532700 思茅地区已于 2003 年撤销"),
     Fault("hotlines", '{"*12345": "12345", ', '{"12345": "12345", ', "须以 * 或 # 开头"),
-    Fault("hotlines", '{"*12345": "12345", ', '{"*12345": "12345", "*12": "12345", ', "*12 是 *12345 的开头"),
+    Fault("hotlines", '{"*12345": "12345", ', '{"*12345": "12345", "*123": "12345", ', "*123 是 *12345 的开头"),
+    Fault("hotlines", '{"*12345": "12345", ', '{"*12345": "12345", "*119": "12345", ', "按键 *119 已另有用途",
+          file_at="linkage", at='"119"'),
+    Fault("hotlines", '{"*0": "110"}', '{"*6": "110"}', "*6 开头的按键用于三方通话"),
+    Fault("hotlines", "hotlines:\n", "conference: {decide: 59}\nhotlines:\n", "不得小于 60"),
+    Fault("hotlines", "hotlines:\n", "conference: {remind: 46}\nhotlines:\n", "不得大于 45"),
+    Fault("hotlines", "hotlines:\n", "conference: {words: 0}\nhotlines:\n", "不得小于 1"),
+    Fault("hotlines", "hotlines:\n", "conference: {aside: 1.5}\nhotlines:\n", "须为整数"),
+    Fault("hotlines", "hotlines:\n", "conference: {rule: all}\nhotlines:\n", "须为 'decider' or 'both' 之一"),
+    Fault("hotlines", "hotlines:\n", "conference: {decides: 60}\nhotlines:\n", "did you mean 'decide'?"),
+    Fault("linkage", 'number: "1902"', 'number: "1909"', "没有座席 1909"),
+    Fault("linkage", "trunk: pstn", "trunk: pst", "没有中继 pst"),
+    Fault("linkage", '- number: "120"', '- number: "119"', "联动单位/linkage 119 重复"),
+    Fault("linkage", '- number: "2000"', '- number: "1002"', "联动单位/linkage 1002 重复"),
+    Fault("linkage", 'key: "*20"', 'key: "*0"', "按键 *0 已另有用途"),
+    Fault("linkage", 'key: "*20"', 'key: "*61"', "*6 开头的按键用于三方通话"),
+    Fault("linkage", "kind: seat", "kind: dedicated", "种类须为"),
     Fault("hotlines", '{"*110": "110"}', '{*110: "110"}', '"*110"'),
     Fault("trunks", "max_calls: 30", "max_calls: 5, reserved: 5", "预留 5 线"),
     Fault("hotlines", '{"**110": "110"}', '{"**110": "110", "**1": "110"}', "**1 是 **110 的开头"),
@@ -114,6 +132,8 @@ def broken(folder: Path, fault: Fault) -> int:
     before, after = text.split(fault.old, 1)
     changed = before + fault.new + after
     path.write_text(changed, encoding="utf-8")
+    if fault.file_at:
+        changed = (folder / f"{fault.file_at}.yaml").read_text(encoding="utf-8")
     position = (
         changed.index(fault.at) if fault.at else len(before) + len(fault.new) - len(fault.new.lstrip("\n"))
     )
@@ -127,7 +147,7 @@ def test_each_slip_is_found_at_its_file_and_line(folder: Path, fault: Fault) -> 
     report = json.loads(result.stdout)
     assert result.exit_code == (1 if fault.level == "error" else 0)
     found = [(p["file"], p["line"], p["level"]) for p in report["problems"]]
-    assert found == [(f"config/{fault.file}.yaml", line, fault.level)], report["problems"]
+    assert found == [(f"config/{fault.file_at or fault.file}.yaml", line, fault.level)], report["problems"]
     said = report["problems"][0]
     assert fault.says in said["message"] + said["cure"]
     assert said["column"] >= 1

@@ -82,14 +82,15 @@ class Rooms(RuleBasedStateMachine):
                  later: int) -> None:  # fmt: skip
         values = {"transfer": transfer, "to": "110", "seat": seat, "code": "alone", "hop": 1, "target": "x",
                   "why": "TIMEOUT", "platform": "110", "division": "530100", "queue": "12345", "mode": mode,
-                  "danger": danger, "choice": choice}  # fmt: skip
+                  "danger": danger, "choice": choice, "member": f"{transfer}m", "on": danger}  # fmt: skip
         self.tell(e.make(kind.__name__, REF, max(1, self.now + later * 100_000), values))
 
     @rule(kind=st.sampled_from(e.ROOM_EVENTS), seat=st.sampled_from(SEATS), choice=st.sampled_from(sorted(CHOICES)),
           later=st.integers(0, 200))  # fmt: skip
     def something_in_the_room(self, kind: type[e.Event], seat: str, choice: str, later: int) -> None:
         latest = self.call.conferences[-1].id
-        values = {"transfer": latest, "seat": seat, "platform": "110", "choice": choice, "code": "alone"}
+        values = {"transfer": latest, "to": "119", "seat": seat, "platform": "110", "choice": choice, "code": "alone",
+                  "member": f"{latest}m", "on": later % 2}  # fmt: skip
         self.tell(e.make(kind.__name__, REF, self.now + later * 100_000, values))
 
     @rule(one=st.integers(0, 1), choice=st.sampled_from(sorted(CHOICES)), later=st.integers(1, 60))

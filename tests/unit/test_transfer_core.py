@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cti.core import calls
+from cti.core import calls, rules
 from cti.core import events as e
 from cti.core import transfer as machine
 from cti.core.commands import LayRoute, Record
@@ -194,11 +194,11 @@ def test_the_whole_product(state: TransferState, kind: type[e.Event]) -> None:
     before = Transfer(T1, "110", "1001", "dtmf", "swap", state, us(1), outcome)
     after, rule = machine.step(before, sample(kind, us(2)))
     assert after is not None
-    if isinstance(rule, machine.To):
+    if isinstance(rule, rules.To):
         assert after.state is rule.state
         assert (after.outcome is not Outcome.NONE) == (after.state is TransferState.ENDED)
     else:
-        assert after is before and (rule.reason if isinstance(rule, machine.Ignore) else rule.code)
+        assert after is before and (rule.reason if isinstance(rule, rules.Ignore) else rule.code)
     if state is TransferState.ENDED:
         assert after is before
 

@@ -1,9 +1,11 @@
-"""`conference`: the three-party call, whoever comes, goes, confers or decides; both directions, drawn by the seed.
+"""`conference`: the three-party call, whoever comes, goes, confers or decides; both directions in turn.
 
-At every moment each of the three must hear exactly those he should: together the two others; while the seats confer the
-caller music alone, they each other. A story fails on a leak, on a gap, on a record too few or too many.
+At every moment each must hear exactly those the table gives him (`whohears`): together the others; while the seats
+confer the caller music alone, they each other. A key pressed where it has no meaning is refused to its seat alone. A
+story fails on a leak, on a gap, on a record too few or too many, on a decision that says another who, or another basis.
+With `--chaos` (chaos.py) nothing here changes, for nothing may change for the three.
 
-Knows: stories and what each must come to. Must not know: how the room is made, what is killed when (`--chaos`).
+Knows: stories and what each must come to. Must not know: how the room is made, what is killed when.
 """
 
 from __future__ import annotations
@@ -12,109 +14,53 @@ import asyncio
 import random
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 
-from cti.dialtest.call import Call
-from cti.dialtest.phone import Answer, Phone, Ring
+from cti.dialtest.phone import Phone
 from cti.dialtest.report import Run
-from cti.dialtest.scenarios.onekey import FIRST_ANSWER_S, whose
-from cti.dialtest.scenarios.scene import LEDGER_S, Lost, Scene, no_silence, on_record
+from cti.dialtest.scenarios import members
+from cti.dialtest.scenarios.onekey import whose
+from cti.dialtest.scenarios.room import (
+    WAYS,
+    Room,
+    Said,
+    check_decision,
+    check_outcomes,
+    each_other,
+    open_room,
+    set_seats,
+    whole_record,
+)
+from cti.dialtest.scenarios.scene import Lost, no_silence, on_record
 from cti.dialtest.stack import Stage
 
-JOIN_MS, CHANGE_MS = 60.0, 120.0
-TYPED_S = 0.25
-"""from the last digit on; typing itself mutes the seat some 180 ms a digit"""
-HEARD_S = 0.08
-"""so long the same must be heard to count"""
-
-WAYS = {
-    "12345": (("1001", "1002", "1003", "1004"), ("8001", "8002", "8003")),
-    "110": (("8101", "8102"), ("1901", "1902")),
-}
-SEATS = tuple(number for way in WAYS.values() for side in way for number in side)
-
-
-@dataclass(slots=True)
-class Room:
-    """The scene with its third party."""
-
-    scene: Scene
-    run: Run
-    guest: Call
-
-    @property
-    def three(self) -> tuple[Call, Call, Call]:
-        return self.scene.caller, self.scene.first, self.guest
-
-    async def together(self, *calls: Call) -> None:
-        """Until each of these hears exactly the others."""
-        for call in calls or self.three:
-            await hears(call, *(other.phone.name for other in calls or self.three if other is not call))
-
-    async def change(self, since: float, *names: str) -> None:
-        """From ``since`` on the caller was never longer than a change may last without these."""
-        await asyncio.sleep(0.15)
-        gap = self.scene.caller.heard().longest_without({*names, "music"}, since, time.monotonic() - 0.1)
-        late = self.scene.first.phone.media.lateness(since, time.monotonic())
-        self.run.wait_ms = max(self.run.wait_ms or 0.0, gap)
-        if gap - late > CHANGE_MS:
-            raise Lost(f"the change left the caller with nobody for {gap:.0f} ms")
-
-    async def aside(self, who: Call) -> None:
-        """The seats confer; the caller hears music alone, and nothing of them."""
-        caller, first, guest = self.three
-        pressed = await self.scene.press("*3", who)
-        begins = await hears(caller, "music")
-        await hears(first, guest.phone.name)
-        await hears(guest, first.phone.name)
-        await self.change(pressed, first.phone.name, guest.phone.name)
-        await asyncio.sleep(self.scene.rng.uniform(0.2, 0.8))
-        heard = caller.heard(begins, time.monotonic())
-        if heard.ever(first.phone.name) or heard.ever(guest.phone.name):
-            raise Lost(f"the caller heard the seats confer: {heard}")
-
-    async def back(self, who: Call) -> None:
-        pressed = await self.scene.press("*3", who)
-        await self.together()
-        await self.change(pressed, self.scene.first.phone.name, self.guest.phone.name)
-
-
-async def hears(call: Call, *names: str, seconds: float = 4.0) -> float:
-    """Until `call` hears exactly these (phones' names, or music); when that began. Raises `Lost`."""
-    begins, wanted = time.monotonic(), frozenset(names)
-    while time.monotonic() < begins + seconds:
-        last = call.heard(time.monotonic() - 0.3).intervals
-        if last and last[-1].what == wanted and last[-1].ms >= HEARD_S * 1000:
-            return last[-1].start
-        await asyncio.sleep(0.02)
-    raise Lost(f"{call.phone.name} wanted {'+'.join(sorted(wanted))}, heard {call.heard(begins)}")
-
-
-Story = Callable[[Room], Awaitable[None]]
+Story = Callable[[Room], Awaitable[Said | None]]
+"""None: nobody says who accepts"""
 
 
 async def first_leaves(r: Room) -> None:
-    """The seat that brought in leaves; caller and guest go on."""
+    """The seat that brought in leaves; caller and guest go on, and there is nobody to confer with."""
     gone = time.monotonic()
     r.scene.first.hangup()
-    await r.together(r.scene.caller, r.guest)
-    await r.change(gone, r.guest.phone.name)
+    await r.settle(gone, each_other(r.scene.caller, r.guest))
+    await r.refused("*3", r.guest)
 
 
 async def guest_leaves(r: Room) -> None:
     """The guest leaves; caller and seat go on."""
     gone = time.monotonic()
     r.guest.hangup()
-    await r.together(r.scene.caller, r.scene.first)
-    await r.change(gone, r.scene.first.phone.name)
+    await r.settle(gone, each_other(r.scene.caller, r.scene.first))
+    await r.refused("*3", r.scene.first)
 
 
 async def confer(r: Room) -> None:
-    """Private conferring and back, begun by one seat and ended by the other, twice."""
+    """Private conferring and back, begun by one seat and ended by the other, twice; a transfer is refused meanwhile."""
     seats = [r.scene.first, r.guest]
     for _ in range(2):
         r.scene.rng.shuffle(seats)
         await r.aside(seats[0])
+        if r.scene.rng.random() < 0.5:
+            await r.refused("*0", r.scene.first, ("refused", "room-open"))
         await r.back(seats[1])
 
 
@@ -122,20 +68,26 @@ async def leaves_while_conferring(r: Room) -> None:
     """A seat leaves while they confer: the caller is back with the other."""
     await r.aside(r.scene.first)
     leaver, stays = r.scene.rng.sample([r.scene.first, r.guest], 2)
+    gone = time.monotonic()
     leaver.hangup()
-    await r.together(r.scene.caller, stays)
+    await r.settle(gone, each_other(r.scene.caller, stays))
+    await r.dwell()
 
 
 async def both_vanish(r: Room) -> None:
     """Both seats are gone while the caller is in music: somebody has him again."""
     await r.aside(r.guest)
+    gone = time.monotonic()
     r.scene.first.hangup()
     r.guest.hangup()
     everybody = list(r.scene.stage.seats.values())
     for _ in range(300):
         again = await whose(everybody, r.scene.cli, 0.1)
         if again is not None and again not in (r.scene.first, r.guest) and again.t_answered is not None:
-            await r.together(r.scene.caller, again)
+            settled = r.run.settle_ms
+            await r.settle(gone, each_other(r.scene.caller, again))
+            r.run.settle_ms = settled  # he waited for a person
+            await r.dwell()
             return
         await asyncio.sleep(0.02)
     raise Lost("nobody had the caller again")
@@ -146,22 +98,33 @@ async def last_words(r: Room) -> None:
     if r.scene.rng.random() < 0.5:
         await r.aside(r.scene.first)
         await r.back(r.guest)
+    gone = time.monotonic()
     r.scene.caller.hangup()
-    await r.together(r.scene.first, r.guest)
+    await r.settle(gone, each_other(r.scene.first, r.guest))
+    await r.dwell()
     leaver, stays = r.scene.rng.sample([r.scene.first, r.guest], 2)
+    r.judge(time.monotonic())
     leaver.hangup()
     await stays.wait_ended(3)
 
 
-def _decides(code: str, own: bool | None) -> Story:
-    async def story(r: Room) -> None:
+def decides(code: str) -> Story:
+    async def story(r: Room) -> Said:
         who, other = r.scene.rng.sample([r.scene.first, r.guest], 2)
-        stays = r.scene.first if own is None else who if own else other
-        goes = r.guest if stays is r.scene.first else r.scene.first
-        pressed = await r.scene.press(code, who)
+        mine, theirs = r.platforms[who], r.platforms[other]
+        unsaid = r.unsaid
+        said, takes = {
+            "*71": (Said(mine, "chosen", "", who.phone.user), mine),
+            "*72": (Said(theirs, "chosen", "", who.phone.user), theirs),
+            "*73": (Said(unsaid.accepts, unsaid.basis, "undecided", who.phone.user), unsaid.accepts),
+            "*74": (Said("", "chosen", "", who.phone.user), mine),
+        }[code]
+        stays, goes = (who, other) if takes == mine else (other, who)
+        pressed = await r.press(code, who)
+        await r.settle(pressed, each_other(r.scene.caller, stays))
         await goes.wait_ended(3)
-        await r.together(r.scene.caller, stays)
-        await r.change(pressed, stays.phone.name)
+        await r.dwell()
+        return said
 
     story.__doc__ = f"{code}: who accepts stays with the caller, the other is let go."
     return story
@@ -170,70 +133,45 @@ def _decides(code: str, own: bool | None) -> Story:
 STORIES: dict[str, Story] = {
     "first-leaves": first_leaves, "guest-leaves": guest_leaves, "confer": confer,
     "leaves-while-conferring": leaves_while_conferring, "both-vanish": both_vanish, "last-words": last_words,
-    "own-accepts": _decides("*71", True), "other-accepts": _decides("*72", False), "undecided": _decides("*73", None),
-    "guidance": _decides("*74", True),
+    "own-accepts": decides("*71"), "other-accepts": decides("*72"), "undecided": decides("*73"),
+    "guidance": decides("*74"), **members.STORIES,
 }  # fmt: skip
 
 
-async def _open(stage: Stage, run: Run, rng: random.Random, phone: Phone, cli: str, call: Call, hotline: str) -> Room:
-    firsts, targets = ([stage.seats[n] for n in side] for side in WAYS[hotline])
-    first = await whose(firsts, cli, 8)
-    if first is None or not await first.wait_answered(5):
-        raise Lost("no seat answered")
-    await call.wait_heard(first.phone.name, 5)
-    await first.wait_heard(phone.name, 5)
-    await asyncio.sleep(0.25)
-    to = "110" if hotline == "12345" else "12345"
-    scene = Scene(stage, rng, cli, call, first, targets, firsts, hotline=hotline, to=to)
-    wrong = await scene.press("*3")  # no room yet: refused to the seat alone
-    await first.wait_heard("music", 5, after=wrong)
-    stays = rng.random() < 0.25
-    await scene.press("*110" if stays and to == "110" else "*12345" if stays else "*0")
-    guest = await scene.rings()
-    if stays:
-        await scene.press("*0")  # "stay with me"
-    await asyncio.sleep(rng.uniform(0.2, 0.8))
-    answered = time.monotonic()
-    guest.answer()
-    room = Room(scene, run, guest)
-    await room.together()
-    gap = call.heard().longest_without({first.phone.name, guest.phone.name}, answered, time.monotonic() - 0.05)
-    run.swap_gap_ms = gap
-    if gap - first.phone.media.lateness(answered, time.monotonic()) > JOIN_MS:
-        run.faults.append(f"the caller heard nobody for {gap:.0f} ms as the third one joined")
-    return room
-
-
 async def one(stage: Stage, number: int, rng: random.Random, phone: Phone) -> Run:
-    """One caller, one story, drawn by the seed; directions and stories in turn, so that each comes as often."""
-    hotline, name = list(WAYS)[(number + number // len(STORIES)) % 2], sorted(STORIES)[number % len(STORIES)]
+    """One caller, one story; stories and directions in turn, so that each comes as often."""
+    rounds, story = divmod(number, len(STORIES))
+    hotline, name = list(WAYS)[(rounds + story) % 2], sorted(STORIES)[story]
     run = Run(number, story=f"{hotline} {name}")
     cli = f"136{number % 1000:03d}{rng.randrange(10**5):05d}"
-    for firsts, targets in WAYS.values():
-        for seat in (*firsts, *targets):
-            stage.seats[seat].on_invite = Answer(FIRST_ANSWER_S) if seat in firsts else Ring()
+    set_seats(stage)
     call = await phone.dial(hotline, caller_id=cli)
     room: Room | None = None
+    said: Said | None = None
     try:
-        room = await _open(stage, run, rng, phone, cli, call, hotline)
-        await STORIES[name](room)
+        room = await open_room(stage, run, rng, phone, cli, call, hotline)
+        said = await STORIES[name](room)
+        if name != "last-words":
+            room.judge(time.monotonic())
     except (Lost, TimeoutError) as why:
         run.faults.append(f"{name}: {str(why) or 'timed out waiting for somebody to be heard'}")
     if call.t_ended is not None and name != "last-words":
         run.faults.append("the caller was dropped")
     run.heard = str(call.heard())
-    gap = run.swap_gap_ms
     if room is not None:
+        gap = run.swap_gap_ms
         no_silence(run, call, room.scene, time.monotonic())
         run.swap_gap_ms = gap
+    may = room.outcomes() if room is not None else []
     call.hangup()
     for leg in [leg for seat in stage.seats.values() for leg in seat.calls if leg.caller.user == cli]:
         leg.hangup()
     facts = await on_record(stage, run, cli)
-    if run.ref and await stage.wait_fact("ConferenceEnded", run.ref, LEDGER_S) is not None:
-        facts = await stage.facts(run.ref)
-    for kind, wanted in (("TransferEnded", 1), ("ConferenceDecided", 1), ("ConferenceEnded", 1)):
-        found = [dict(f.data) for f in facts if f.kind == kind]
-        if len(found) != wanted:
-            run.faults.append(f"{len(found)} {kind} on record, {wanted} wanted: {found}")
+    if room is not None and run.ref:
+        facts = await whole_record(stage, run, facts, True)
+        check_decision(run, facts, said or room.unsaid)
+        check_outcomes(run, facts, may)
+        refused = sum(f.kind == "RoomRefused" for f in facts)
+        if refused != room.refusals:
+            run.faults.append(f"{refused} RoomRefused on record, {room.refusals} wanted")
     return run

@@ -106,13 +106,13 @@ def _judge(run: Run, call: Call, first: Call, target: Call, pressed: float) -> N
         run.faults.append("the caller never heard the target")
         return
     # from after the last digit: typing itself mutes the seat some 180 ms a digit (ASTERISK.md §3)
-    run.swap_gap_ms = hearing.longest_without(names, pressed + 0.25, joined + TALK_S / 2)
-    run.own_late_ms = first.phone.media.lateness(pressed, joined + TALK_S / 2)
-    if run.swap_gap_ms - run.own_late_ms > GAP_BAR_MS:
+    swap = call.gap(names, pressed + 0.25, joined + TALK_S / 2)
+    run.swap_gap_ms, run.own_late_ms = swap.ms, swap.own_ms
+    if swap.net_ms > GAP_BAR_MS:
         run.faults.append(f"the caller heard nobody for {run.swap_gap_ms:.0f} ms at the swap")
     if run.key_to_invite_ms is not None and run.key_to_invite_ms > INVITE_BAR_MS:
         run.faults.append(f"key to INVITE took {run.key_to_invite_ms:.0f} ms")
-    if hearing.longest_without(names, pressed + 0.25, target.t_answered) - run.own_late_ms > GAP_BAR_MS:
+    if call.gap(names, pressed + 0.25, target.t_answered).net_ms > GAP_BAR_MS:
         run.faults.append("the caller lost his seat before the target answered")
     if call.dtmf_heard:
         run.faults.append(f"the key leaked to the caller: {len(call.dtmf_heard)} digits")

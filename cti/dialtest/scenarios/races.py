@@ -60,8 +60,8 @@ async def ask(s: Scene, *, supervisor: bool = False, to: str = "110") -> int:
         return got.status
 
 
-async def typed_beside(s: Scene, code: str, act: Callable[[], None]) -> float:
-    """Type a code; ``act`` happens within ±25 ms of its last digit's end. When the typing ended."""
+async def typed_beside(s: Scene, code: str, act: Callable[[], None], at: Call | None = None) -> float:
+    """Type a code at a seat (the first); ``act`` happens within ±25 ms of its last digit's end. When typing ended."""
     began = time.monotonic()
     typing_s = len(code) * DIGIT_S + (len(code) - 1) * GAP_S
 
@@ -71,7 +71,7 @@ async def typed_beside(s: Scene, code: str, act: Callable[[], None]) -> float:
 
     async def typing() -> None:
         with contextlib.suppress(TimeoutError):  # the act may end the very call that is typed into
-            await s.first.dtmf(code, duration_ms=int(DIGIT_S * 1000), gap_ms=int(GAP_S * 1000))
+            await (at or s.first).dtmf(code, duration_ms=int(DIGIT_S * 1000), gap_ms=int(GAP_S * 1000))
 
     async with asyncio.TaskGroup() as group:
         group.create_task(later())

@@ -105,25 +105,23 @@ def set_seats(stage: Stage) -> None:
 
 
 def no_silence(run: Run, call: Call, scene: Scene, end: float, leak: bool = False) -> None:
-    """Somebody or music, always, from the first answer on; typing is taken out."""
-    names = {p.name for p in (*scene.firsts, *scene.targets)} | {"music"}
-    hearing = call.heard()
-    start = hearing.first(scene.first.phone.name)
+    """Somebody or music, always, from the first answer on; typing is taken out. ``leak``: a code cut short may
+    reach him, as digits."""
+    names = {p.name for p in (*scene.firsts, *scene.targets)} | {"music"} | ({"dtmf"} if leak else set())
+    start = call.heard().first(scene.first.phone.name)
     if start is None:
         return
     stop = min(end, call.t_ended or end) - 0.05
     edges = [start]
-    for began, ended in sorted(scene.typed):
-        edges += [began, ended]
+    for began, ended in sorted(scene.typed):  # two may have typed at once
+        edges += [began, ended] if began > edges[-1] or len(edges) == 1 else []
+        edges[-1] = max(edges[-1], ended) if len(edges) > 1 else edges[-1]
     edges.append(stop)
-    worst = 0.0
-    for t0, t1 in zip(edges[::2], edges[1::2], strict=True):
-        if t1 > t0:
-            worst = max(worst, hearing.longest_without(names, t0, t1))
-    run.swap_gap_ms = worst
-    run.own_late_ms = scene.first.phone.media.lateness(start, stop)
-    if worst - run.own_late_ms > SILENCE_BAR_MS:
-        run.faults.append(f"the caller heard nothing for {worst:.0f} ms")
+    gaps = [call.gap(names, t0, t1) for t0, t1 in zip(edges[::2], edges[1::2], strict=True)]
+    worst = max(gaps, key=lambda gap: gap.net_ms)
+    run.swap_gap_ms, run.own_late_ms = worst.ms, worst.own_ms
+    if worst.net_ms > SILENCE_BAR_MS:
+        run.faults.append(f"the caller heard nothing for {worst.ms:.0f} ms ({worst.own_ms:.0f} our own)")
     if call.dtmf_heard and not leak:
         run.faults.append(f"the key leaked to the caller: {len(call.dtmf_heard)} digits")
 
@@ -141,7 +139,8 @@ async def on_record(stage: Stage, run: Run, cli: str) -> Sequence[Fact]:
             arrived = [f for f in await stage.facts() if f.kind == "CallArrived" and f.data.get("caller") == cli]
             run.ref = arrived[0].ref if arrived else ""
             facts = await stage.facts(run.ref) if run.ref else ()
-    for kind, wanted in (("CallArrived", 1), ("CallEnded", 1), ("Anomaly", 0)):
+    # Asterisk is never struck, so it told how each caller went: nobody's end may have to be concluded (`CallerGone`)
+    for kind, wanted in (("CallArrived", 1), ("CallEnded", 1), ("Anomaly", 0), ("CallerGone", 0)):
         found = [dict(f.data) for f in facts if f.kind == kind]
         if len(found) != wanted:
             run.faults.append(f"{len(found)} {kind} on record, {wanted} wanted: {found}")

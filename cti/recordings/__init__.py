@@ -1,0 +1,1 @@
+"""Recordings on disk: what is there, indexed, kept and deleted by policy."""
