@@ -11,6 +11,8 @@ RUNTIME ?= .runtime
 PY := .venv/bin/python
 PACKAGES := cti ivr conference bench tests
 ARGS ?=
+# make run SITES=2: two sites that lend each other seats
+SITES ?= 1
 # Tests on the real parts wait most of their time: three at once keep two cores half busy. JOBS=0: one after another.
 JOBS ?= 3
 
@@ -22,7 +24,7 @@ help: ## 显示本说明 / show this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
 
 run: setup ## 起全套并打开演示（Ctrl-C 全部停止） / everything on loopback with simulated callers (Ctrl-C stops all)
-	@exec $(PY) -m cti up --demo $(ARGS)
+	@exec $(PY) -m cti up --demo --sites $(SITES) $(ARGS)
 
 test: setup lint ## 静态检查＋全部测试（真实 Asterisk） / lint and the whole suite on the real parts
 	$(PY) -m pytest -n $(JOBS) --dist worksteal $(ARGS)

@@ -8,6 +8,7 @@ from cti.cli.callbacks import callbacks
 from cti.cli.check import check
 from cti.cli.dialtest import dialtest
 from cti.cli.disputes import disputes_command
+from cti.cli.leases import leases
 from cti.cli.look import replay, status, trace
 from cti.cli.recordings import recordings
 from cti.cli.render import render_command
@@ -30,6 +31,7 @@ def main() -> None:
     cti seats                     席位状态 / the seats and their status
     cti token --seat 1001         接口令牌 / a token for the API
     cti callbacks                 回电任务 / who is to be called back
+    cti leases                    席位互借 / seats lent between sites
     cti recordings list           录音 / recordings: list, verify, purge
     cti trace REF                 一通电话的经过 / one call as a ladder
     cti seats plan                需要几席 / how many seats are needed
@@ -39,7 +41,7 @@ def main() -> None:
 
 
 for command in (check, run, up, render_command, status, trace, replay, callbacks, seats, dialtest, token, recordings,
-                disputes_command):  # fmt: skip
+                disputes_command, leases):  # fmt: skip
     main.add_command(command)
 
 if __name__ == "__main__":

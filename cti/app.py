@@ -23,23 +23,28 @@ from cti.ami.actions import AmiError, AmiRefused, AmiTimeout
 from cti.ami.client import AmiClient, AmiConfig
 from cti.ami.members import Members
 from cti.ami.switch import AmiSwitch
-from cti.ami.translate import WANTED, BadStep, step_of_message
+from cti.ami.translate import LENT_STEPS, WANTED, BadStep, Step, step_of_message
 from cti.catchup import CatchUp, lag_of
 from cti.core import events as e
 from cti.core.answer_rate import RULE, TARGET_PERCENT, answer_rate
 from cti.core.entry import EntryBook, Nuisance
 from cti.core.facts import CorruptFact, Fact, FactId
+from cti.core.lease_model import Terms
 from cti.core.model import CallbackState, Phase
 from cti.directory import Directory
 from cti.intake import Intake
 from cti.ledger.ledger import Ledger
 from cti.ledger.stream import StreamAway
+from cti.lending.auto import Auto, Now, Past
+from cti.lending.desk import Around, LeaseDesk
+from cti.lending.letters import Letters
+from cti.lending.line import Line
 from cti.meters import AgiMeter, AmiMeter, LedgerMeter, RecordingMeter
 from cti.metrics import Metrics
 from cti.reconcile import Reconcile
 from cti.recordings.folder import Folder
 from cti.recordings.keeper import Keeper
-from cti.routes import routes, routes_for
+from cti.routes import line_of, routes, routes_for
 from cti.runtime import Runtime
 from cti.seating import Seating, initial
 from cti.settings import Settings
@@ -47,6 +52,7 @@ from cti.web.auth import Tokens
 from cti.web.callbacks import CallbacksApi
 from cti.web.conferences import ConferencesApi
 from cti.web.disputes import DisputesApi
+from cti.web.leases import LeasesApi
 from cti.web.recordings import RecordingsApi
 from cti.web.seats import SeatsApi
 from cti.web.server import Api, WebServer
@@ -85,6 +91,22 @@ def entry_book(directory: Directory) -> EntryBook:
         priority_110=max((h.priority for h in directory.hotlines if h.platform == "110"), default=10),
         priority_12345=min((h.priority for h in directory.hotlines if h.platform == "12345"), default=0),
     )
+
+
+def around(site: str, directory: Directory) -> Around:
+    """What lending needs of the directory."""
+    return Around(
+        site=site,
+        lendable={s.number: s.platform for s in directory.seats if s.kind == "general"},
+        lines={p: line_of(p, "general", directory) for p in directory.platforms},
+        penalties={s.code: s.penalty for s in directory.sites if s.code != site},
+    )
+
+
+def terms(settings: Settings) -> Terms:
+    """Of a lease, in µs."""
+    lending = settings.lending
+    return Terms(lending.minutes * 60_000_000, int(lending.skew * 1e6), int(lending.ring * 1e6), int(lending.ask * 1e6))
 
 
 class Service:
@@ -134,6 +156,10 @@ class Service:
             {"entry": make_entry(lambda: book, lambda: dt.datetime.now(SHANGHAI).date()),
              "login": make_login(lambda seat, agent, pin: seating.log_in(seat, agent, pin, "phone", now_us()))},
             limits=AgiLimits(sessions=settings.agi.max_sessions), meter=AgiMeter(self.metrics))  # fmt: skip
+        self.letters = Letters(settings.site.code, settings.redis.url, timeout=settings.timers.redis)
+        self.leases = LeaseDesk(
+            around(settings.site.code, directory), Line(self.ami, seating.lend), self.letters, self.ledger,
+            settings.paths.state / "leases.json", terms(settings), now_us)  # fmt: skip
         self.web = WebServer(settings.http.host, settings.http.port, self.metrics.registry, self.links, self.status,
                              self._apis())
         self.started_at = now_us()
@@ -158,11 +184,32 @@ class Service:
             group.create_task(self.intake.run())
             group.create_task(self.reconcile.run(lambda: self.intake.complete))
             group.create_task(self._poll())
+            group.create_task(self.leases.run())
+            if self.settings.lending.auto:
+                group.create_task(self._overflow().run())
             group.create_task(self.keeper.run())
             group.create_task(self.seating.keep(lambda: self.intake.complete, now_us))
             if not adopted:
                 group.create_task(self._merge())
             log.info("service_started", site=self.settings.site.code, calls=len(self.runtime.site.calls))
+
+    def _overflow(self) -> Auto:
+        """The automatic rule, of the line of 12345."""
+        site, settings = self.directory.site(self.settings.site.code), self.settings
+        hotline = next((h.number for h in self.directory.hotlines if h.platform == "12345"), "12345")
+        seats = [s.number for s in self.directory.seats_of("12345", "general")]
+        past = Past(hotline)
+        self.runtime.listeners.append(past.saw)
+
+        def looks() -> Now:
+            calls = self.runtime.site.calls.values()
+            waiting = sum(c.phase is Phase.QUEUED and c.hotline == hotline for c in calls)
+            return Now({seat: self.devices.get(seat, "") for seat in seats}, waiting)
+
+        others = [s.code for s in self.directory.sites if s.code != settings.site.code]
+        place = (site.place if site else None) or (0.0, 0.0)
+        return Auto(self.leases, self.letters, past, others, place, looks, now_us,
+                    every_s=settings.lending.every, minutes=settings.lending.minutes)  # fmt: skip
 
     def _apis(self) -> Sequence[Api]:
         tokens = Tokens(self.settings.http.read_secret())
@@ -170,6 +217,7 @@ class Service:
             TransfersApi(self.runtime, tokens, self.directory, now_us),
             ConferencesApi(self.runtime, tokens, self.directory),
             RecordingsApi(self.recordings, self.keeper, self._on_record, tokens, now_us),
+            LeasesApi(self.leases, tokens, self.directory),
             DisputesApi(tokens, self._decisions, now_us),
             SeatsApi(self.runtime, tokens, self.seating, self._seat_rows, now_us),
             CallbacksApi(self.runtime, tokens, self.directory, now_us),
@@ -188,6 +236,7 @@ class Service:
     async def close(self) -> None:
         """After `run`: what was begun is finished, files and links are closed."""
         await self.ledger.aclose()
+        await self.letters.close()
 
     async def _adopt(self) -> bool:
         """The last day from the ledger. False, Redis away: start without; the day is read from Asterisk's file."""
@@ -232,7 +281,9 @@ class Service:
     # -- from Asterisk -------------------------------------------------------------------------------------------------
     def _on_message(self, message: Message) -> None:
         step = step_of_message(message)
-        if step is not None:
+        if isinstance(step, Step) and step.name in LENT_STEPS:
+            self.leases.note(step.name, step.at, step.key, step.extra)
+        elif step is not None:
             self.intake.step(step)
 
     def _on_down(self, why: str) -> None:
@@ -243,6 +294,7 @@ class Service:
         self._published = {}
         await self.switch.forget_routes()  # a division that has left config/ must not keep its old route
         await self._publish()
+        self.leases.link_up()
         await self.intake.link_up()
         with contextlib.suppress(AmiTimeout, AmiRefused):  # looked at again within the minute
             await self.seating.agree(now_us())
@@ -365,4 +417,8 @@ class Service:
             waiting = self._callbacks()
             for priority in ("high", "normal"):
                 self.metrics.callbacks_open.labels(priority).set(waiting.get(priority, 0))
+            self.metrics.leases.clear()
+            for lease in self.leases.leases():
+                if lease.open:
+                    self.metrics.leases.labels(str(lease.side), str(lease.state)).inc()
             await asyncio.sleep(POLL_S)

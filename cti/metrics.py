@@ -111,6 +111,7 @@ class Metrics:
             ("to", "by"), registry=r)  # fmt: skip
         self.kinds: Mapping[str, tuple[str, str]] = {}
         """seat → platform, kind; the directory's"""
+        self.leases = Gauge("cti_leases", "open seat leases by side and state", ("side", "state"), registry=r)
 
     def saw(self, fact: Fact) -> None:
         """Count one fact (`cti.ports.Meter`)."""

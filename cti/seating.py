@@ -7,6 +7,7 @@ actions (`cti.ami.members`), which status may follow which (`cti.core.seats`).
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any
 
@@ -17,7 +18,7 @@ from cti.ami.members import Members, Resynced
 from cti.core import events as e
 from cti.core import seat_desk, seats
 from cti.core.asking import No
-from cti.core.model import SeatNow, SeatStatus
+from cti.core.model import SeatNow, SeatStatus, Site
 from cti.directory import Directory
 from cti.metrics import Metrics
 from cti.pins import NOBODY, pin_is
@@ -115,6 +116,21 @@ class Seating:
         refused = e.SeatLoginRefused("", at, seat, agent if person else "", code, by)
         self.runtime.hear(refused, "service", f"login/{seat}/{at}")
         return code
+
+    async def lend(self, seat: str, lent: bool) -> bool:
+        """Have it on record that the seat serves another site from now on, or is ours again. False: only a ready seat
+        can be lent."""
+        at = time.time_ns() // 1000
+
+        def decide(site: Site) -> e.SeatLent | e.SeatReturned | bool:
+            now = site.seats.get(seat)
+            if now is None or (lent and now.status not in (SeatStatus.READY, SeatStatus.LENT)):
+                return False
+            if lent is (now.status is SeatStatus.LENT):
+                return True
+            return e.SeatLent("", at, seat, by="lease") if lent else e.SeatReturned("", at, seat, by="lease")
+
+        return await self.runtime.ask(decide) is not False
 
     async def agree(self, at: int) -> None:
         """Put the waiting lines right once all that was heard is on record. Raises AmiError."""

@@ -214,6 +214,23 @@ class Timers(_Section):
     """a read from Redis; a write waits 50 ms and then goes to the spool"""
 
 
+class LendingSettings(_Section):
+    """Seats lent between sites (config/sites.yaml); seconds, all proposals but ``skew``."""
+
+    auto: bool = False
+    """borrow and return by the rule of cti.core.overflow, without being asked"""
+    every: Seconds = 5.0
+    """between two looks of the rule"""
+    minutes: Annotated[int, Field(ge=1, le=480)] = 15
+    """a grant holds so long when the ask does not say"""
+    ring: Seconds = 15.0
+    """nobody is offered to a borrowed seat so shortly before its end"""
+    skew: Seconds = 1.0
+    """sites' clocks differ by less (NTP)"""
+    ask: Seconds = 30.0
+    """the owner frees the seat within this, or refuses; a talk is never cut"""
+
+
 class Settings(BaseSettings):
     """Everything that can be set. Build it with `load_settings`."""
 
@@ -231,6 +248,7 @@ class Settings(BaseSettings):
     paths: PathSettings = PathSettings()
     log: LogSettings = LogSettings()
     timers: Timers = Timers()
+    lending: LendingSettings = LendingSettings()
 
 
 def check_settings(

@@ -23,6 +23,9 @@ from cti.core.ids import is_ref
 WANTED: frozenset[str] = frozenset({"CEL", "FullyBooted", "Shutdown", "Reload"})
 """AMI events the service reads; manager.conf's filter keeps the rest from being sent at all."""
 
+LENT_STEPS: frozenset[str] = frozenset({"LentSeatTried", "LentSeatAway", "LentSeatRings", "LentSeatRefused"})
+"""steps of lent.conf: kept as they are; a lent seat's call belongs to the borrower's core, not to the owner's"""
+
 _DOOR = re.compile(r"Local/(?P<ref>\d{6}-\d+\.\d+)-[0-9a-z]+@door-[0-9a-f]+;1")
 
 

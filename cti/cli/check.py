@@ -104,6 +104,7 @@ def _counts(directory: Directory) -> tuple[tuple[str, str, int], ...]:
         ("个座席", "seats", len(directory.seats)),
         ("条路由", "routes", len(directory.routes)),
         ("条中继", "trunks", len(directory.trunks)),
+        ("个站点", "sites", len(directory.sites)),
         ("个骚扰号码", "nuisance", len(directory.nuisance)),
     )
 

@@ -21,6 +21,7 @@ import click
 from rich.console import Console
 
 from cti.cli.run import CONFIG, load
+from cti.dialtest import overflow
 from cti.dialtest.phone import RegistrationRefused
 from cti.dialtest.play import SCENARIOS, play
 from cti.dialtest.report import Report, Run
@@ -49,11 +50,12 @@ def _list(context: click.Context, _: click.Parameter, wanted: bool) -> None:
         width = max(map(len, SCENARIOS))
         for name, scenario in SCENARIOS.items():
             click.echo(f"{name:<{width}}  {scenario.says}")
+        click.echo(f"{'overflow':<{width}}  {overflow.SAYS}")
         context.exit()
 
 
 @click.command()
-@click.argument("scenario", type=click.Choice(sorted(SCENARIOS)))
+@click.argument("scenario", type=click.Choice(sorted([*SCENARIOS, "overflow"])))
 @click.option("--list", is_flag=True, is_eager=True, expose_value=False, callback=_list,
               help="列出场景 / list the scenarios")  # fmt: skip
 @click.option("--n", "count", type=click.IntRange(1, 100_000), default=None,
@@ -112,6 +114,8 @@ def dialtest(scenario: str, count: int | None, chaos: bool, seed: int, beside: i
     own_site = SCENARIOS[scenario].site
     if own_site is not None and (state is not None or target_file is not None):
         raise click.UsageError(f"{scenario} 只用于自起的一套 / {scenario} is for a stack of its own")
+    if scenario == "overflow" and (chaos or state is not None or target_file is not None):
+        raise click.UsageError("overflow 自起两个站点 / overflow runs two sites of its own")
     number = count if count is not None else 300 if chaos else 5
     configure_logging("warning", sys.stderr, json=False)
     console, beginning = Console(stderr=as_json), time.monotonic()
@@ -131,7 +135,9 @@ def dialtest(scenario: str, count: int | None, chaos: bool, seed: int, beside: i
                     there = Path(made.enter_context(tempfile.TemporaryDirectory(prefix="hotline-cti-")))
                     folder_of_config, settings, directory = load(own_site(folder_of_config, there / "config"))
                 root = ensure_root_with_bar(runtime, console)  # blocks, so not within the loop
-                if state is not None:
+                if scenario == "overflow":
+                    work = _two_sites(root, directory, folder_of_config, number, seed, keep, show.run)
+                elif state is not None:
                     work = on(_running(root, state, directory))
                 else:
                     make = partial(Instance, root, directory=directory, config=folder_of_config,
@@ -157,6 +163,13 @@ def _running(root: RuntimeRoot, state: Path, directory: Directory) -> Instance:
         return Instance.attached(root, state, directory, folder("dialplan"))
     except FileNotFoundError:
         raise click.UsageError(f"{state} 没有在运行的实例 / no instance runs there; start one: cti up") from None
+
+
+async def _two_sites(root: RuntimeRoot, directory: Directory, config: Path, number: int, seed: int, keep: Path | None,
+                     tell: Callable[[Run], None]) -> Report:  # fmt: skip
+    with contextlib.ExitStack() as stack:
+        state = keep or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="hotline-cti-")))
+        return await overflow.play_sites(root, state, directory, config, folder("dialplan"), number, seed, tell)
 
 
 async def _on_own(make: Callable[..., Instance], keep: Path | None, on: Callable[[Instance], Awaitable[T]]) -> T:

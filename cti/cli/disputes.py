@@ -15,7 +15,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from cti.cli.look import JSON, STATE, instance, port
+from cti.cli.look import JSON, STATE, instance
 from cti.core.disputes import CST, BadPeriod, Dispute, disputes, period, quarter_of
 from cti.core.facts import Fact
 from cti.ledger.stream import LedgerStream, StreamAway
@@ -43,7 +43,7 @@ def disputes_command(when: str | None, state: Path, as_json: bool) -> None:
         click.echo(str(why), err=True)
         sys.exit(2)
     here = instance(state)
-    url = f"redis://127.0.0.1:{port(here, 'redis')}/0"
+    url = f"redis://127.0.0.1:{here['redis']}/0"
     try:
         facts = asyncio.run(_read(str(here["site"]), url, over.start // 1000))
     except StreamAway as why:

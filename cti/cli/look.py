@@ -90,7 +90,7 @@ def _facts(state: Path, name: str) -> list[Fact]:
     if not is_ref(ref):
         click.echo(f"{name!r} 不是编号 / is no correlation id; e.g. 530100-1732406400.12", err=True)
         sys.exit(2)
-    url = f"redis://127.0.0.1:{port(here, 'redis')}/0"
+    url = f"redis://127.0.0.1:{here['redis']}/0"
     try:
         facts = asyncio.run(read_facts(str(here["site"]), url, ref))
     except StreamAway as why:

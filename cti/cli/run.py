@@ -68,14 +68,19 @@ def run(config: Path | None) -> None:
               help="Asterisk 等程序所在 / where Asterisk and the others are unpacked")  # fmt: skip
 @click.option("--demo", is_flag=True, help="模拟来电与终端视图 / simulated callers and a live view")
 @click.option("--seconds", type=float, default=None, help="到时自停 / stop after so long")
-def up(config: Path | None, state: Path, runtime: Path, demo: bool, seconds: float | None) -> None:
+@click.option("--sites", type=click.IntRange(1, 16), default=1, show_default=True,
+              help="站点数，依 sites.yaml / how many sites of sites.yaml, beside each other")  # fmt: skip
+def up(config: Path | None, state: Path, runtime: Path, demo: bool, seconds: float | None, sites: int) -> None:
     """起一套完整系统 / Valkey, Asterisk and the service, on loopback; Ctrl-C stops all of it.
 
     \b
     cti up                     安静地运行 / run quietly
     cti up --demo              四个 12345 席位、三个 110 专席、模拟来电 / demo seats and callers
+    cti up --demo --sites 2    两个站点，可互借席位 / two sites that lend each other seats
     """
     from cti.demo.show import show
 
     where, settings, directory = load(config)
-    sys.exit(show(where, settings, directory, state, runtime, demo, seconds))
+    if sites > max(1, len(directory.sites)):
+        raise click.UsageError(f"sites.yaml 只有 {len(directory.sites)} 个站点 / sites.yaml has no more sites")
+    sys.exit(show(where, settings, directory, state, runtime, demo, seconds, sites))

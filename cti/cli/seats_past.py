@@ -12,7 +12,7 @@ from pathlib import Path
 
 import click
 
-from cti.cli.look import instance, port
+from cti.cli.look import instance
 from cti.cli.seats_csv import read_counts
 from cti.core.demand import KINDS, asked, mean_handle_s, mean_patience_s
 from cti.core.facts import Fact, FactId, decode
@@ -43,7 +43,7 @@ def from_ledger(state: Path, weeks: int, day: dt.datetime | None) -> dict[str, P
     now = round(time.time() * 1e6)
     until = min(now, round(day.replace(tzinfo=_ZONE).timestamp() * 1e6)) if day else now
     since = until - (weeks + 2) * 7 * 86_400_000_000  # errors are those of two weeks, each from weeks before it
-    url = f"redis://127.0.0.1:{port(facts, 'redis')}/0"
+    url = f"redis://127.0.0.1:{facts['redis']}/0"
     try:
         told = asyncio.run(_read(str(facts["site"]), url, since))
     except StreamAway as why:

@@ -22,8 +22,9 @@ THINK_S = (1.5, 4.0)
 class DemoSeats:
     """Registers every seat but ``leave`` (a human's softphone) for as long as the block lasts."""
 
-    def __init__(self, instance: Instance, leave: str, seed: int = 3) -> None:
+    def __init__(self, instance: Instance, leave: str, seed: int = 3, first_tone: int = 10) -> None:
         self._instance, self._leave, self._rng = instance, leave, random.Random(seed)
+        self._tones = TONES[first_tone:]
         self._phones: list[Phone] = []
         self._undo = contextlib.AsyncExitStack()
 
@@ -31,7 +32,7 @@ class DemoSeats:
         server = ("127.0.0.1", self._instance.ports.sip)
         async with contextlib.AsyncExitStack() as undo:
             phones = []
-            for tone, seat in zip(TONES[10:], self._instance.directory.seats, strict=False):
+            for tone, seat in zip(self._tones, self._instance.directory.seats, strict=False):
                 if seat.number != self._leave:
                     phone = Phone(seat.number, tone, server, seat.number, seat.password(self._instance.key))
                     phone.on_invite = Answer(self._rng.uniform(0.8, 2.5))

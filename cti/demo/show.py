@@ -11,7 +11,7 @@ import contextlib
 import json
 import sys
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,7 @@ from cti.settings import Settings
 from cti.share import folder
 from cti.stack.instance import Instance, PortsTaken
 from cti.stack.root import RootFailed, ensure_root_with_bar
+from cti.stack.sites import Sites
 from cti.stack.statelock import StateTaken
 from cti.stack.stopping import sigterm_as_interrupt, until_stopped
 from cti.stack.supervise import ChildExit, ChildFailed
@@ -37,7 +38,7 @@ SOFTPHONE = "1004"
 
 
 def show(config: Path, settings: Settings, directory: Directory, state: Path, runtime: Path, demo: bool,
-         seconds: float | None) -> int:  # fmt: skip
+         seconds: float | None, sites: int = 1) -> int:  # fmt: skip
     """Exit code: 0 stopped by request (a signal at any moment, or after ``seconds``), 1 could not start or lost a part.
     For the main thread."""
     console = Console()
@@ -45,9 +46,13 @@ def show(config: Path, settings: Settings, directory: Directory, state: Path, ru
     try:
         with sigterm_as_interrupt():
             root = ensure_root_with_bar(runtime, console)
-            instance = Instance(root, state, directory, config, folder("dialplan"), site=settings.site.code,
+            made: Instance | Sites
+            if sites > 1:
+                made = Sites(root, state, directory, config, folder("dialplan"), count=sites)
+            else:
+                made = Instance(root, state, directory, config, folder("dialplan"), site=settings.site.code,
                                 recording=settings.recording)
-            lost = asyncio.run(until_stopped(_run(console, instance, demo, seconds)))
+            lost = asyncio.run(until_stopped(_run(console, made, demo, seconds)))
     except KeyboardInterrupt:
         lost = None
     except (StateTaken, PortsTaken, ChildFailed, RootFailed) as why:
@@ -62,20 +67,21 @@ def show(config: Path, settings: Settings, directory: Directory, state: Path, ru
     return 0
 
 
-async def _run(console: Console, instance: Instance, demo: bool, seconds: float | None) -> ChildExit | None:
+async def _run(console: Console, made: Instance | Sites, demo: bool, seconds: float | None) -> ChildExit | None:
     """The exit of a part nothing goes on without, or None when the time was up."""
-    async with instance:
+    async with made:
+        instances = made.all if isinstance(made, Sites) else [made]
         limit = asyncio.timeout(seconds)
         try:
             async with limit:
-                return await _people(console, instance, demo)
+                return await _people(console, instances, demo)
         except TimeoutError:
             if not limit.expired():
                 raise
     return None
 
 
-async def _people(console: Console, instance: Instance, demo: bool) -> ChildExit:
+async def _people(console: Console, instances: Sequence[Instance], demo: bool) -> ChildExit:
     """Show until a part is lost that all depends on: Asterisk or the ledger. A service or callers that died are
     started again."""
 
@@ -83,15 +89,27 @@ async def _people(console: Console, instance: Instance, demo: bool) -> ChildExit
         console.print(line, style="yellow", markup=False, highlight=False, soft_wrap=True)
 
     async with contextlib.AsyncExitStack() as stack:
-        kept = [instance.children["cti"]]
-        if demo:
-            kept.append(await stack.enter_async_context(calling(instance, "12345", 7.0, seed=1, tone=500)))
-            kept.append(await stack.enter_async_context(calling(instance, "110", 13.0, seed=2, tone=600)))
-            await stack.enter_async_context(DemoSeats(instance, leave=SOFTPHONE))
+        keepers = []
+        for n, instance in enumerate(instances):
+            kept = [instance.children["cti"]]
+            if demo:
+                kept.append(await stack.enter_async_context(calling(instance, "12345", 7.0, seed=1 + n, tone=500)))
+                kept.append(await stack.enter_async_context(calling(instance, "110", 13.0, seed=2 + n, tone=600)))
+                tone = 10 + n * len(instance.directory.seats)
+                await stack.enter_async_context(DemoSeats(instance, leave=SOFTPHONE, first_tone=tone))
+            keepers.append(Keeper(instance.supervisor, kept, say))
         group = await stack.enter_async_context(asyncio.TaskGroup())
         view_of = _live if console.is_terminal and demo else _plain
-        stack.callback(group.create_task(view_of(console, instance, _foot(instance), demo)).cancel)
-        return await Keeper(instance.supervisor, kept, say).run()
+        foot = [line for instance in instances for line in _foot(instance)]
+        if len(instances) > 1:
+            foot.append(f"席位互借 lend a seat   cti leases --state {instances[0].state} "
+                        f"ask {instances[1].site}1001 {instances[0].site}")  # fmt: skip
+        stack.callback(group.create_task(view_of(console, instances[0], foot, demo)).cancel)
+        runs = [group.create_task(keeper.run()) for keeper in keepers]
+        for run in runs:
+            stack.callback(run.cancel)
+        done, _ = await asyncio.wait(runs, return_when=asyncio.FIRST_COMPLETED)
+        return done.pop().result()
 
 
 def _foot(instance: Instance) -> list[str]:

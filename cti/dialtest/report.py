@@ -63,6 +63,8 @@ class Report:
     leftovers: list[str] | None = field(default_factory=list)
     blows: dict[str, int] = field(default_factory=dict)
     """how often `--chaos` did what"""
+    more: dict[str, list[float]] = field(default_factory=dict)
+    """a scenario's own measured times (ms), beside those of each run"""
 
     @property
     def passed(self) -> bool:
@@ -71,7 +73,8 @@ class Report:
 
     def figures(self) -> dict[str, dict[str, float]]:
         """min, median, p99, max of each measured time (ms)."""
-        return {
+        own = {name: _spread(values) for name, values in self.more.items() if values}
+        return own | {
             name: _spread([v for run in self.runs if (v := getattr(run, name)) is not None])
             for name in ("key_to_invite_ms", "swap_gap_ms", "wait_ms", "change_ms", "settle_ms", "own_late_ms")
             if any(getattr(run, name) is not None for run in self.runs)
@@ -100,6 +103,6 @@ def gaps(hearing: Hearing, since: float | None) -> list[str]:
 
 
 def _spread(values: Sequence[float]) -> dict[str, float]:
-    low, median, p99, high = np.percentile(values, [0, 50, 99, 100])
+    low, median, p95, p99, high = np.percentile(values, [0, 50, 95, 99, 100])
     return {"n": len(values), "min": round(float(low), 1), "median": round(float(median), 1),
-            "p99": round(float(p99), 1), "max": round(float(high), 1)}  # fmt: skip
+            "p95": round(float(p95), 1), "p99": round(float(p99), 1), "max": round(float(high), 1)}  # fmt: skip

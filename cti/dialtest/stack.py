@@ -182,14 +182,16 @@ async def _start(phone: Phone) -> None:
 
 
 @contextlib.asynccontextmanager
-async def stage(on: Instance | Target, *, seats: Sequence[str], callers: int) -> AsyncIterator[Stage]:
+async def stage(on: Instance | Target, *, seats: Sequence[str], callers: int,
+                first_tone: int = 0) -> AsyncIterator[Stage]:
     """Register these seats and lay out so many outside callers, each with a tone of his own.
+    ``first_tone``: of `TONES`; two stages beside each other must not share one.
 
     Raises SeatUnknown, RegistrationRefused, StreamAway, AsteriskSilent; OSError: an address that is not this machine's.
     """
     target = on if isinstance(on, Target) else Target.of(on)
     made = Stage(target, Record(target), None if isinstance(on, Target) else on)
-    tones = iter(TONES)
+    tones = iter(TONES[first_tone:])
     try:
         await made.record.begin()
         await made.look_before()

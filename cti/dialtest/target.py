@@ -65,7 +65,7 @@ class Target:
 
         return cls(
             server=("127.0.0.1", instance.ports.sip), seat_host="127.0.0.1", caller_host=TRUNK_HOST,
-            site=instance.site, redis_url=f"redis://127.0.0.1:{instance.ports.redis}/0",
+            site=instance.site, redis_url=f"redis://127.0.0.1:{instance.redis}/0",
             seat_password=password, command=instance.asterisk_command,
         )  # fmt: skip
 

@@ -21,6 +21,8 @@ from cti.directory.model import (
     Seat,
     SeatRules,
     SeatTarget,
+    SiteEntry,
+    SiteSip,
     Target,
     Trunk,
 )
@@ -44,6 +46,8 @@ __all__ = [
     "SeatKind",
     "SeatRules",
     "SeatTarget",
+    "SiteEntry",
+    "SiteSip",
     "Target",
     "Trunk",
     "check_directory",

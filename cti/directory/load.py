@@ -23,6 +23,7 @@ from cti.directory.model import (
     Route,
     Seat,
     SeatRules,
+    SiteEntry,
     Trunk,
 )
 from cti.directory.rules import Site, find_faults
@@ -58,6 +59,10 @@ class _Trunks(_File):
     trunks: tuple[Trunk, ...] = Field(max_length=200)
 
 
+class _Sites(_File):
+    sites: tuple[SiteEntry, ...] = Field(max_length=64)
+
+
 class _Linkage(_File):
     linkage: tuple[Linked, ...] = Field(max_length=500)
 
@@ -72,10 +77,11 @@ _FILES: Final[dict[str, type[_File]]] = {
     "agents": _Agents,
     "routes": _Routes,
     "trunks": _Trunks,
+    "sites": _Sites,
     "nuisance": _Nuisance,
     "linkage": _Linkage,
 }
-_OPTIONAL: Final = frozenset({"nuisance", "linkage", "agents"})
+_OPTIONAL: Final = frozenset({"nuisance", "sites", "linkage", "agents"})
 
 
 @dataclass(frozen=True, slots=True)

@@ -321,6 +321,36 @@ class Nuisance(_Frozen):
     approved_by: Text
 
 
+class SiteSip(_Frozen):
+    """Where a site is reached by SIP, from other sites."""
+
+    host: Host
+    port: Port = 5060
+
+
+class SiteEntry(_Frozen):
+    """One installation of the province. All sites share one file; each finds itself by its code."""
+
+    code: Division
+    name: Name
+    above: Division
+    """the level above, whose coordinator moves seats between its sites"""
+    sip: SiteSip
+    accepts: tuple[Network, ...] = Field(min_length=1, max_length=64)
+    """addresses its calls may come from"""
+    penalty: Annotated[int, Field(strict=True, ge=1, le=100)] = 5
+    """its seats stand so far behind our own in a line"""
+    qualify: Annotated[int, Field(strict=True, ge=1, le=60)] = 2
+    """seconds between two looks whether it answers"""
+    place: tuple[Annotated[float, Field(ge=-90, le=90)], Annotated[float, Field(ge=-180, le=180)]] | None = None
+    """latitude, longitude: the nearest is asked first"""
+
+    @property
+    def endpoint(self) -> str:
+        """Its name in pjsip.conf."""
+        return f"site-{self.code}"
+
+
 class Directory(_Frozen):
     """One site's linkage directory. `load_directory` builds it and checks its parts against each other."""
 
@@ -331,6 +361,7 @@ class Directory(_Frozen):
     nuisance: tuple[Nuisance, ...] = ()
     conference: ConferenceRules = ConferenceRules()
     callbacks: CallbackRules = CallbackRules()
+    sites: tuple[SiteEntry, ...] = ()
     linkage: tuple[Linked, ...] = ()
     agents: tuple[Agent, ...] = ()
     seat_rules: SeatRules = SeatRules()
@@ -378,6 +409,10 @@ class Directory(_Frozen):
     def seat(self, number: str) -> Seat | None:
         """The seat with this number."""
         return self._seats.get(number)
+
+    def site(self, code: str) -> SiteEntry | None:
+        """The site with this code."""
+        return next((s for s in self.sites if s.code == code), None)
 
     def linked(self, number: str) -> Linked | None:
         """Who has this short number in the linkage directory."""

@@ -367,6 +367,28 @@ def agents_are_told_apart(site: Site) -> Faults:
                 seen[part].add(value)
 
 
+def sites_are_apart(site: Site) -> Faults:
+    """A code and an address belong to one site; a call of a site is known by where it comes from alone."""
+    codes, addresses = dict[str, int](), dict[object, int]()
+    for i, one in enumerate(site.directory.sites):
+        for part, value, seen in (("code", one.code, codes), ("sip", (one.sip.host, one.sip.port), addresses)):
+            if value in seen:
+                yield site.error(
+                    ("sites", i, part),
+                    f"站点 {one.code} 与 {site.directory.sites[seen[value]].code} 的 {part} 相同 / "  # type: ignore[index]
+                    f"same {part} as another site",
+                    "每个站点各不相同 / give each site its own",
+                )
+            seen.setdefault(value, i)  # type: ignore[arg-type]
+        for j, network in enumerate(one.accepts):
+            if network.endswith("/0"):
+                yield site.error(
+                    ("sites", i, "accepts", j),
+                    "任何地址都可冒充该站点 / anybody could pass for this site",
+                    "只写该站点的地址 / list its addresses only",
+                )
+
+
 RULES: Final[tuple[Callable[[Site], Faults], ...]] = (
     no_duplicates,
     keys_lead_somewhere,
@@ -379,4 +401,5 @@ RULES: Final[tuple[Callable[[Site], Faults], ...]] = (
     trunks_are_closed,
     trunks_keep_lines,
     nuisance_is_current,
+    sites_are_apart,
 )

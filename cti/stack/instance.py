@@ -14,14 +14,14 @@ import json
 import os
 import secrets
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from cti.directory import Directory, Trunk
+from cti.directory import Directory, SiteEntry, Trunk
 from cti.settings import RecordingSettings
 from cti.stack import netports
 from cti.stack.asterisk import (
@@ -88,19 +88,26 @@ class Instance:
 
     Entering raises `StateTaken`, `PortsTaken`, `ChildFailed`, `RootFailed`, and OSError for a folder that cannot be
     used. Ports are claimed from the making on; they go back when the block is left or could not be entered.
+    ``sites``: the neighbours and this site itself, as they are reached on this machine (see `cti.stack.sites`);
+    ``redis``: the port of a Redis another instance runs; ``settings``: more of the service's environment.
     """
 
     def __init__(self, root: RuntimeRoot, state: Path, directory: Directory, config: Path, templates: Path, *,
                  site: str = "530100", ports: Ports | None = None, service: bool = True,
-                 recording: RecordingSettings | None = None) -> None:
+                 sites: Sequence[SiteEntry] = (), redis: int | None = None,
+                 settings: Mapping[str, str] | None = None,
+                 recording: RecordingSettings | None = None) -> None:  # fmt: skip
         self.root, self.state, self.config, self.templates = root, state.resolve(), config, templates
-        self.directory = directory.model_copy(update={"trunks": tuple(_here(t) for t in directory.trunks)})
+        trunks = tuple(_here(t) for t in directory.trunks)
+        self.directory = directory.model_copy(update={"trunks": trunks, "sites": tuple(sites)})
         self.site = site
         self.recording = recording or RecordingSettings()
         if "path" not in self.recording.model_fields_set:
             spool = self.state / "asterisk" / "spool" / "recordings"
             self.recording = self.recording.model_copy(update={"path": spool})
         self.ports = ports or free_ports()
+        self.redis = redis or self.ports.redis
+        self.extra = dict(settings or {})
         self.with_service = service
         self.supervisor = Supervisor()
         self.children: dict[str, Child] = {}
@@ -120,7 +127,8 @@ class Instance:
             undo.callback(tidy_run_folder, self.place)
             await self._write()
             await undo.enter_async_context(self.supervisor)
-            await self._start("valkey", valkey_child(self.root, self.state / "valkey", self.ports.redis))
+            if self.redis == self.ports.redis:
+                await self._start("valkey", valkey_child(self.root, self.state / "valkey", self.ports.redis))
             await self._start("asterisk", asterisk_child(self.root, self.place))
             if self.with_service:
                 await self.start_service()
@@ -142,7 +150,7 @@ class Instance:
         """
         facts = json.loads((state / "instance.json").read_text(encoding="utf-8"))
         made = cls(root, state, directory, Path(facts["config"]), templates, site=facts["site"],
-                   ports=Ports(**facts["ports"]))  # fmt: skip
+                   ports=Ports(**facts["ports"]), redis=facts["redis"])  # fmt: skip
         made._lay_out()
         return made
 
@@ -168,7 +176,7 @@ class Instance:
 
     def facts(self) -> dict[str, object]:
         """What another process needs to find this instance (`instance.json`)."""
-        return {"site": self.site, "state": str(self.state), "config": str(self.config),
+        return {"site": self.site, "state": str(self.state), "config": str(self.config), "redis": self.redis,
                 "recordings": str(self.recording.path),
                 "ports": asdict(self.ports), "pid": os.getpid()}  # fmt: skip
 
@@ -184,7 +192,7 @@ class Instance:
             "CTI_AGI__PORT": str(p.agi),
             "CTI_HTTP__PORT": str(p.http),
             "CTI_HTTP__SECRET": self.http_secret,
-            "CTI_REDIS__URL": f"redis://127.0.0.1:{p.redis}/0",
+            "CTI_REDIS__URL": f"redis://127.0.0.1:{self.redis}/0",
             "CTI_CEL__PATH": str(self.place.cel_file),
             "CTI_PATHS__STATE": str(self.state / "cti"),
             "CTI_RECORDING__PATH": str(self.recording.path),
@@ -192,6 +200,7 @@ class Instance:
             "CTI_RECORDING__ENABLED": "true" if self.recording.enabled else "false",
             "CTI_RECORDING__FORMAT": self.recording.format,
             "CTI_RECORDING__MIN_FREE_MB": str(self.recording.min_free_mb),
+            **self.extra,
         }
 
     async def start_service(self) -> Child:

@@ -82,6 +82,7 @@ def _facts(directory: Directory, told: Told, instance_key: bytes) -> dict[str, A
         queues.append({"name": f"{platform}-dedicated", "weight": DEDICATED_WEIGHT, "members": dedicated + spill,
                        "ring": 12, "max_waiting": 100, "callback": False})  # fmt: skip
     every = routes(directory)
+    own = directory.site(told.site)
     folders: dict[str, Path] = {}
     if isinstance(told, Place):
         folders = {"state": told.state, "run": told.run, "modules": told.modules, "data": told.data, "sbin": told.sbin}
@@ -104,6 +105,9 @@ def _facts(directory: Directory, told: Told, instance_key: bytes) -> dict[str, A
         "callback": {"trunk": directory.callbacks.trunk or next((t.name for t in directory.trunks), ""),
                      "ring": directory.callbacks.ring, "keep": directory.callbacks.keep},
         "queues": queues,
+        "features": {platform: names.get(platform, FIXED) for platform in directory.platforms},
+        "sites": [s for s in directory.sites if s.code != told.site] if own else [],
+        "own": own.sip if own else None,
         "keys": keys,
         "room": directory.conference, "recording": told.recording,
         "misses": directory.seat_rules.misses,
@@ -122,7 +126,8 @@ def _hotline(hotline: Hotline) -> dict[str, Any]:
     """A hotline as trunk.conf and the globals tell it; times of day in seconds, dates and days as texts to look in."""
     rules, opening = hotline.queue, hotline.opening
     made: dict[str, Any] = {
-        "number": hotline.number, "platform": hotline.platform, "division": hotline.division, "line": hotline.line,
+        "number": hotline.number, "platform": hotline.platform, "name": hotline.name.zh,
+        "division": hotline.division, "line": hotline.line,
         "priority": hotline.priority, "wait": rules.wait, "recall": hotline.recall, "max_waiting": rules.max_waiting,
         "overflow_after": rules.overflow.after if rules.overflow else "",
         "overflow_to": rules.overflow.to if rules.overflow else "",

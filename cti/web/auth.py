@@ -13,7 +13,7 @@ from itsdangerous import BadData, URLSafeTimedSerializer
 
 from cti.web.problems import Refused
 
-Role = Literal["agent", "supervisor", "read-only"]
+Role = Literal["agent", "supervisor", "coordinator", "read-only"]
 ROLES: tuple[Role, ...] = get_args(Role)
 DEFAULT_HOURS = 12
 MAX_HOURS = 24 * 90
@@ -56,6 +56,12 @@ class Tokens:
         if who.role not in ROLES:
             raise Refused("not-signed-in")
         return who
+
+
+def coordinating(who: Who) -> None:
+    """Raises `Refused` wrong-role for all but the coordinator, who moves seats between sites and no caller."""
+    if who.role != "coordinator":
+        raise Refused("wrong-role")
 
 
 def acting_seat(who: Who) -> str:

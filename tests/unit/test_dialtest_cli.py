@@ -94,7 +94,7 @@ def test_a_target_file_that_is_not_there(tmp_path: Path) -> None:
 def test_list_says_each_scenario_in_a_line_chinese_first() -> None:
     result = CliRunner().invoke(dialtest, ["--list"])
     lines = result.stdout.splitlines()
-    assert result.exit_code == 0 and [line.split()[0] for line in lines] == list(SCENARIOS)
+    assert result.exit_code == 0 and [line.split()[0] for line in lines] == [*SCENARIOS, "overflow"]
     for line in lines:
         chinese, _, english = line.partition(" ")[2].partition(" / ")
         assert re.search("[\u4e00-\u9fff]", chinese) and english and not re.search("[\u4e00-\u9fff]", english)

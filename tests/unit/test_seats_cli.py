@@ -149,7 +149,7 @@ def test_a_ledger_becomes_a_history_of_each_line(tmp_path: Path, monkeypatch: py
         return facts
 
     monkeypatch.setattr(seats_past, "_read", told)
-    (tmp_path / "instance.json").write_text(json.dumps({"site": "530100", "ports": {"redis": 6399}}))
+    (tmp_path / "instance.json").write_text(json.dumps({"site": "530100", "ports": {"redis": 6399}, "redis": 6399}))
     past = seats_past.from_ledger(tmp_path, 8, dt.datetime(2026, 11, 20))["12345"]
     nine = first_quarter(dt.date(2026, 11, 2)) + 36
     assert sum(past.history.calls.values()) == 38 and past.history.calls[nine] == 15
