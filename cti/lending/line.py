@@ -72,8 +72,8 @@ class Line:
         return set()
 
     async def aside(self, seat: str) -> bool:
-        """Out of every line. True: and idle, in two looks; not lent is a seat not ready, or whose phone is away. Its status
-        comes first: the lines are held to it (`cti.seating`)."""
+        """Out of every line. True: and idle, in two looks. A seat not ready, or whose phone is away, is not lent. Its
+        status comes first: the lines are held to it (`cti.seating`)."""
         if not await self._lend(seat, True):
             return False
         await self.pause(seat)
