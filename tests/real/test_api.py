@@ -60,10 +60,10 @@ async def api(on: Stage) -> AsyncIterator[Client]:
 async def test_the_api_moves_a_caller_as_the_key_does(on: Stage, api: Client) -> None:
     call, seat = await talking(on)
     number = seat.phone.user
-    status, made = await api.post("/transfers", number, {"to": "110", "summary": "楼道起火，有人被困"})
+    status, made = await api.post("/transfers", number, {"to": "110", "summary": "楼道起火，12-3室有人被困"})
     assert (status, made["state"], made["to"], made["seat"]) == (201, "ringing", "110", number)
     target = await ringing_at_110(on)
-    assert data_of(target)["summary"].startswith("%E6%A5%BC%E9%81%93")
+    assert data_of(target)["summary"].startswith("%E6%A5%BC%E9%81%93") and "12-3%E5" in data_of(target)["summary"]
     target.answer()
     await call.wait_heard(target.phone.name, 3)
     await seat.wait_ended(3)
