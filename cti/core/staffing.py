@@ -198,8 +198,8 @@ def _share(log_odds_against: float) -> float:
 def answered_soon(traffic: Traffic, seats: int, waiting: int, span_s: float = 1800.0) -> float:
     """The share of those in line now and those who come within ``span_s`` that is answered.
 
-    The line melts or grows as a fluid does (dq/dt = λ - Nμ - θq); once it is gone, the long run's share holds. With
-    nobody in line it is the long run's alone. A fluid knows no chance, so it is never believed to do better than that.
+    The line melts or grows as a fluid does (dq/dt = λ - Nμ - θq). A fluid knows no chance, so it is never believed to
+    do better than the long run, which with nobody in line is all. More seats never answer less.
     """
     if waiting < 0:
         raise ValueError(f"waiting = {waiting}: 排队人数须 ≥ 0 / callers in line must be at least 0")
@@ -216,8 +216,7 @@ def answered_soon(traffic: Traffic, seats: int, waiting: int, span_s: float = 18
     rest = excess * patience  # where the line would settle
     melting = min(span_s, patience * math.log1p(waiting / -rest)) if rest < 0.0 else span_s
     line = rest * melting + (waiting - rest) * patience * -math.expm1(-melting / patience)  # ∫ q dt
-    lost = max(line / patience, steady * (waiting + traffic.rate * melting))
-    lost += steady * traffic.rate * (span_s - melting)
+    lost = max(line / patience, steady * offered)
     return max(0.0, 1.0 - lost / offered)
 
 

@@ -9,6 +9,7 @@ import json
 import os
 import signal
 import sys
+import urllib.request
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from cti.dialtest.stack import Stage, stage
 from cti.ledger.stream import LedgerStream
 from cti.stack.instance import TRUNK_HOST, Instance
 from cti.stack.root import RuntimeRoot
+from cti.web.auth import Tokens, Who
 
 pytestmark = pytest.mark.real
 
@@ -199,10 +201,15 @@ async def test_what_cannot_be_asked_is_said_and_json_keeps_its_form(instance: In
 async def test_a_failed_run_shows_its_ladder_though_it_failed_before_it_was_looked_up(
     instance: Instance, tmp_path: Path
 ) -> None:
-    """The queue takes no seat: each of them is paused."""
-    async with stage(instance, seats=[], callers=0) as on:
-        for number in SCENARIOS["queue"].seats:
-            await on.rows(f"queue pause member PJSIP/{number}")
+    """The queue takes no seat: each of them is paused. By the service; what a hand paused it would put right."""
+    token = Tokens(instance.http_secret).make(Who("supervisor"))
+    for number in SCENARIOS["queue"].seats:
+        request = urllib.request.Request(
+            f"http://127.0.0.1:{instance.ports.http}/api/v1/seats/{number}/status",
+            b'{"status": "paused", "reason": "rest"}',
+            {"Authorization": f"Bearer {token}", "Content-Type": "application/json"})  # fmt: skip
+        with await asyncio.to_thread(urllib.request.urlopen, request, timeout=5) as answer:
+            assert answer.status == 200
     code, out, err = await ran(tmp_path, "queue", "--n", "1", "--target", str(described(instance, tmp_path)))
     assert code == 1 and "Traceback" not in err
     assert "no seat answered" in out and "来电 12345 / call to 12345" in out and "听见 heard: music" in out

@@ -236,11 +236,11 @@ async def test_it_works_with_the_service_dead_and_is_indexed_when_it_is_back(on:
 async def test_asterisk_dies_and_what_was_recorded_plays(on: Stage) -> None:
     call, _seat = await talking(on)
     await asyncio.sleep(2)
+    (arrived,) = [f for f in await on.facts() if f.kind == "CallArrived"]
     asterisk = on.instance.children["asterisk"]
     asterisk.kill(signal.SIGKILL)
     await asterisk.wait()
     await asterisk.restart()
-    (arrived,) = [f for f in await on.facts() if f.kind == "CallArrived"]
     # channels are looked at when the link is back, or, if it was down too shortly to be noticed, every minute
     assert await on.wait_fact("CallEnded", arrived.ref, 75)
     fact = indexed(await settled(on))

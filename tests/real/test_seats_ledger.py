@@ -65,7 +65,7 @@ def test_a_plan_comes_from_the_ledger(tmp_path: Path, port: int) -> None:
     try:
         written = asyncio.run(_write(server, port))
         before = asyncio.run(_keys(port))
-        (tmp_path / "instance.json").write_text(json.dumps({"site": "530100", "ports": {"redis": port}}))
+        (tmp_path / "instance.json").write_text(json.dumps({"site": "530100", "ports": {"redis": port}, "redis": port}))
         result = CliRunner().invoke(main, ["seats", "plan", "--state", str(tmp_path), "--json"])
         assert result.exit_code == 0, result.output
         (planned,) = json.loads(result.output)
