@@ -85,7 +85,7 @@ async def duty_first(runtime_root: RuntimeRoot, tmp_path: Path) -> AsyncIterator
 
 
 async def reached(on: Stage) -> None:
-    """Until Asterisk has found the telephone outside there, and for good: it asks every 2 s, and a question put before it
+    """Until Asterisk has found the telephone outside there, for good: it asks every 2 s, and a question put before it
     was there comes to nothing 3 s later, over an answer it has meanwhile."""
     since = time.monotonic()
     for _ in range(150):
