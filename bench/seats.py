@@ -94,14 +94,14 @@ async def second_link(instance: Instance) -> AsyncIterator[AmiClient]:
     ami = AmiClient(AmiConfig("127.0.0.1", place.ami_port, place.ami_username, place.ami_secret, action_timeout=20,
                               backoff_first=0.05, backoff_max=0.05),
                     wanted=frozenset(), on_event=lambda _: None, on_up=on_up)  # fmt: skip
-    running = asyncio.create_task(ami.run())
-    try:
-        async with asyncio.timeout(60):
-            await up.wait()
-        yield ami
-    finally:
-        ami.close()
-        await running
+    async with asyncio.TaskGroup() as group:
+        group.create_task(ami.run())  # ends by `close`
+        try:
+            async with asyncio.timeout(60):
+                await up.wait()
+            yield ami
+        finally:
+            ami.close()
 
 
 async def is_paused(ami: AmiClient, line: str, seat: str) -> bool:
@@ -137,12 +137,13 @@ async def measure_status(instance: Instance, directory: Directory, n: int) -> di
                     assert answer.status == 200, await answer.text()
                     return time.perf_counter()
 
-            posted = asyncio.create_task(post())
-            while not await is_paused(ami, line, number):
-                if time.perf_counter() - t1 > 10:
-                    raise TimeoutError(f"{number} was not paused in {line}")
-            t2 = time.perf_counter()
-            answered.append((await posted - t1) * 1000)
+            async with asyncio.TaskGroup() as group:
+                posted = group.create_task(post())
+                while not await is_paused(ami, line, number):
+                    if time.perf_counter() - t1 > 10:
+                        raise TimeoutError(f"{number} was not paused in {line}")
+                t2 = time.perf_counter()
+            answered.append((posted.result() - t1) * 1000)
             took.append((t2 - t1) * 1000)
             asked.append((t1 - t0) * 1000)
     return {"change": spread(took), "answer": spread(answered), "ask": spread(asked)}
@@ -225,9 +226,9 @@ async def measure_resync(instance: Instance, expected: int) -> dict[str, Any]:
             for path in (instance.place.state / "db").glob("*"):
                 path.unlink()
         since = time.perf_counter()
-        starting = asyncio.create_task(child.restart())
-        found[name] = await until_right(instance, since, expected)
-        await starting
+        async with asyncio.TaskGroup() as group:
+            group.create_task(child.restart())
+            found[name] = await until_right(instance, since, expected)
     found["service"]["linked_to_right"] = told_in_log(instance)
     return found
 

@@ -324,11 +324,11 @@ async def service_killed(on: Stage) -> None:
     since = len(await on.facts())
     await ready_only(on, "1001", "1002")
     service = on.instance.children["cti"]
-    pausing = asyncio.ensure_future(dial(on, "1001", "*132"))
-    await asyncio.sleep(random.Random(since).uniform(0, 0.05))
-    service.kill(signal.SIGKILL)
-    await service.wait()
-    await pausing
+    async with asyncio.TaskGroup() as group:
+        group.create_task(dial(on, "1001", "*132"))
+        await asyncio.sleep(random.Random(since).uniform(0, 0.05))
+        service.kill(signal.SIGKILL)
+        await service.wait()
     await paused(on, "1001", "meal")
     await dial(on, "1002", "*133")
     await paused(on, "1002", "meeting")
