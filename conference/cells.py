@@ -15,10 +15,10 @@ from cti.core.model import RoomState as S
 from cti.core.rules import Anomaly, Ignore
 
 Change = Callable[[Conference, e.Event], Conference]
-To = rules.To[S, Conference]
-When = rules.When[S, Conference]
-Rule = rules.Rule[S, Conference]
-Cell = rules.Cell[S, Conference]
+To = rules.To[S, Conference, e.Event]
+When = rules.When[S, Conference, e.Event]
+Rule = rules.Rule[S, Conference, e.Event]
+Cell = rules.Cell[S, Conference, e.Event]
 
 
 # -- what the event names ----------------------------------------------------------------------------------------------

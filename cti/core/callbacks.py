@@ -17,10 +17,11 @@ Knows: one task. Must not know: the call around it (calls.py), app_queue, who ma
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 
 from cti.core import events as e
+from cti.core import rules
 from cti.core.model import Callback
 from cti.core.model import CallbackState as S
 from cti.core.rules import Anomaly, Ignore
@@ -46,19 +47,8 @@ SAYABLE = ("answered", "busy", "no-answer", "wrong-number", "withdrawn")
 _FINAL = {"no-number": "wrong-number"}
 _RESULT_OF = {"busy": "busy", "declined": "busy", "noanswer": "no-answer", "no-number": "wrong-number"}
 
-Change = Callable[[Callback, e.Event], Callback]
-
-
-class To:
-    """The event moves the task to ``state``; ``change`` fills in what it tells."""
-
-    __slots__ = ("change", "state")
-
-    def __init__(self, state: S, change: Change = lambda task, event: task) -> None:
-        self.state, self.change = state, change
-
-
-Rule = To | Ignore | Anomaly
+To = rules.To[S, Callback, e.Event]
+Rule = rules.Rule[S, Callback, e.Event]
 
 
 def _taken(task: Callback, event: e.Event) -> Callback:
@@ -155,9 +145,9 @@ TABLE: Mapping[S, Mapping[type[e.Event], Rule]] = {
 def step(task: Callback, event: e.Event) -> tuple[Callback, Rule]:
     """The task after this event, and the rule that decided."""
     rule = TABLE[task.state][type(event)]
-    if not isinstance(rule, To):
+    if not isinstance(rule, rules.To):
         return task, rule
-    changed = rule.change(task, event)
+    changed = rule.change(task, event) if rule.change else task
     return replace(changed, state=rule.state, since=event.at), rule
 
 

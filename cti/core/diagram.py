@@ -87,7 +87,7 @@ def callback() -> str:
     moves: Moves = {("[*]", "due"): ["CallbackDue"], ("[*]", "placed"): ["CallbackAsked"]}
     for state, rows in callbacks.TABLE.items():
         for kind, rule in rows.items():
-            if isinstance(rule, callbacks.To):
+            if isinstance(rule, cells.To):
                 moves.setdefault((str(state), str(rule.state)), []).append(kind.__name__)
     lines = _arrows(moves)
     lines += [
@@ -124,12 +124,12 @@ def lease() -> str:
         moves: Moves = {("[*]", "asked"): ["SeatAsked"]}
         for state, rows in leases.TABLE[side].items():
             for kind, rule in rows.items():
-                if isinstance(rule, words.To):
+                if isinstance(rule, cells.To):
                     moves.setdefault((str(state), str(rule.state)), []).append(kind.__name__)
         lines = _arrows(moves)
         lines += [f"    {source} --> {target}: deadline ({why})" for source, target, why in LEASE_DEADLINES[side]]
         lines += [f"    {state} --> [*]" for state in ("returned", "expired", "refused")]
-        ours = [kind for kind, rule in leases.NONE[side].items() if not isinstance(rule, words.Anomaly)]
+        ours = [kind for kind, rule in leases.NONE[side].items() if not isinstance(rule, cells.Anomaly)]
         table = {kind: [_cell(leases.TABLE[side][s][kind]) for s in words.LeaseState] for kind in ours}
         text += f"## {str(side).capitalize()}\n\n```mermaid\nstateDiagram-v2\n" + "\n".join(lines)
         text += _table([str(s) for s in words.LeaseState], table) + "\n"
@@ -143,7 +143,7 @@ def seat() -> str:
         table[kind] = []
         for status in SeatStatus:
             match row[status]:
-                case seats.To(after) | seats.IfOpen(after) as rule:
+                case cells.To(after) | seats.IfOpen(after) as rule:
                     only = " (open seat)" if isinstance(rule, seats.IfOpen) else ""
                     if after is not status:
                         moves.setdefault((_dash(status), _dash(after)), []).append(kind.__name__ + only)
@@ -152,7 +152,7 @@ def seat() -> str:
                     table[kind].append("∘")
                 case seats.Restore():
                     table[kind].append("as told")
-                case seats.Ignore():
+                case cells.Ignore():
                     table[kind].append("·")
     lines = [*_arrows(moves), f"    wrap_up --> ready: deadline ({seats.LATE_US // 1_000_000} s after its end)"]
     head = HEAD.format(name="seat's", source="cti/core/seats.py", argument=" seat")
@@ -174,7 +174,7 @@ def _table(states: list[str], rows: Mapping[type[K], list[str]]) -> str:
     return text + "".join(f"| {kind.__name__} | " + " | ".join(made) + " |\n" for kind, made in rows.items())
 
 
-def _when(cell: cells.Cell[Any, Any], notes: dict[str, None]) -> str:
+def _when(cell: cells.Cell[Any, Any, Any], notes: dict[str, None]) -> str:
     """The rules of a cell, each with the question that leads to it; ``notes`` gathers the questions."""
     if not isinstance(cell, cells.When):
         return _cell(cell)
@@ -186,13 +186,13 @@ def _when(cell: cells.Cell[Any, Any], notes: dict[str, None]) -> str:
     return f"{_when(cell.then, notes)} if {letter}; {_when(cell.otherwise, notes)}"
 
 
-def _cell(rule: cells.Rule[Any, Any] | callbacks.Rule | words.Rule) -> str:
+def _cell(rule: cells.Rule[Any, Any, Any]) -> str:
     match rule:
-        case cells.To() | callbacks.To() | words.To():
+        case cells.To():
             return f"→ {rule.state}"
-        case cells.Ignore() | words.Ignore():
+        case cells.Ignore():
             return "·"
-        case cells.Anomaly() | words.Anomaly():
+        case cells.Anomaly():
             return f"! {rule.code}"
 
 

@@ -27,11 +27,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
+from cti.core import rules
 from cti.core.lease_model import (
     ENDED,
     PROPOSED,
-    Anomaly,
-    Ignore,
     Lease,
     LeaseEvent,
     LeaseExtended,
@@ -51,6 +50,7 @@ from cti.core.lease_model import (
     To,
 )
 from cti.core.lease_model import LeaseState as S
+from cti.core.rules import Anomaly, Ignore
 
 
 def _set_aside(lease: Lease, event: LeaseEvent) -> Lease:
@@ -240,7 +240,7 @@ def step(lease: Lease, event: LeaseEvent) -> tuple[Lease, Rule]:
     the event itself makes due (a grant that came too late) at once."""
     lease = expire(lease, event.at)
     decided = rule(lease, lease.side, event)
-    if not isinstance(decided, To):
+    if not isinstance(decided, rules.To):
         return lease, decided
     changed = decided.change(lease, event) if decided.change else lease
     return expire(_moved(changed, decided.state, event.at), event.at), decided

@@ -4,9 +4,10 @@ Knows: shapes. Must not know: rules (`lease`)."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
+
+from cti.core import rules
 
 
 class Side(StrEnum):
@@ -155,29 +156,5 @@ class SeatGivenBack(LeaseEvent):
 
 
 # -- what a cell may be ------------------------------------------------------------------------------------------------
-Change = Callable[[Lease, LeaseEvent], Lease]
-
-
-@dataclass(frozen=True, slots=True)
-class To:
-    """The event moves the lease to ``state``; ``change`` fills in what it tells."""
-
-    state: LeaseState
-    change: Change | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Ignore:
-    """The event is expected here and changes nothing, because of ``reason``."""
-
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Anomaly:
-    """The event cannot happen here. Counted, recorded, changes nothing."""
-
-    code: str
-
-
-Rule = To | Ignore | Anomaly
+To = rules.To[LeaseState, Lease, LeaseEvent]
+Rule = rules.Rule[LeaseState, Lease, LeaseEvent]

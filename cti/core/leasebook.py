@@ -17,7 +17,8 @@ from dataclasses import dataclass, field, replace
 
 from cti.core import lease as machine
 from cti.core import lease_model as e
-from cti.core.lease_model import PROPOSED, Anomaly, Lease, LeaseEvent, LeaseState, SeatAsked, Side, Terms
+from cti.core.lease_model import PROPOSED, Lease, LeaseEvent, LeaseState, SeatAsked, Side, Terms
+from cti.core.rules import Anomaly
 
 AGAIN_US = 1_000_000
 KEEP_US = 3_600_000_000

@@ -16,9 +16,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from cti.core import events as e
-from cti.core import records
+from cti.core import records, rules
 from cti.core.commands import Command, SyncSeat
 from cti.core.model import SeatNow, SeatStatus, Site
+from cti.core.rules import Ignore
 
 LATE_US = 3_000_000
 """a wrap-up's own timer is Asterisk's; so long after it we end it, for Asterisk may have been restarted"""
@@ -28,17 +29,10 @@ WRAPUP, TRAINING, LENT = SeatStatus.WRAPUP, SeatStatus.TRAINING, SeatStatus.LENT
 
 
 @dataclass(frozen=True, slots=True)
-class To:
-    """The status that follows."""
-
-    status: SeatStatus
-
-
-@dataclass(frozen=True, slots=True)
 class IfOpen:
     """A seat that needs no log-in moves; any other stays, for the reason."""
 
-    status: SeatStatus
+    state: SeatStatus
     why: str
 
 
@@ -52,13 +46,7 @@ class Restore:
     """The status is the one told."""
 
 
-@dataclass(frozen=True, slots=True)
-class Ignore:
-    """Nothing moves; why that is right."""
-
-    why: str
-
-
+To = rules.To[SeatStatus, SeatNow, e.SeatEvent]
 Rule = To | IfOpen | Note | Restore | Ignore
 
 _NOBODY = Ignore("nobody is logged in")
@@ -105,13 +93,13 @@ def step(site: Site, event: e.SeatEvent) -> tuple[Site, list[Command]]:
         case Restore():
             assert isinstance(event, e.SeatStands)
             return _with(site, _restored(seat, event)), []
-        case Ignore():
+        case rules.Ignore():
             return site, []
         case IfOpen() if not seat.open:
             return site, []
     if event.at < seat.since or (isinstance(event, e.WrapUpOver) and event.turn not in ("", seat.reason)):
         return site, []  # older than what stands
-    return _moved(site, seat, _after(seat, event, rule.status), event.at)
+    return _moved(site, seat, _after(seat, event, rule.state), event.at)
 
 
 def tick(site: Site, now: int) -> tuple[Site, list[Command]]:

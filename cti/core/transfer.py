@@ -42,8 +42,8 @@ JOIN_US = 10_000_000
 """From a person's answer to the join: the dialplan retries for 2 s."""
 
 Change = Callable[[Transfer, e.Event], Transfer]
-To = rules.To[S, Transfer]
-Rule = rules.Rule[S, Transfer]
+To = rules.To[S, Transfer, e.Event]
+Rule = rules.Rule[S, Transfer, e.Event]
 
 
 def _end(outcome: Outcome, why: str | None = None) -> Change:

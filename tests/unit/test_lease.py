@@ -9,8 +9,9 @@ import pytest
 from cti.core import lease_model as m
 from cti.core.diagram import LEASE_DEADLINES
 from cti.core.lease import NONE, TABLE, _due, admits, may_ring, rings_for
-from cti.core.lease_model import ENDED, Anomaly, Ignore, Lease, LeaseState, Side, Terms, To
+from cti.core.lease_model import ENDED, Lease, LeaseState, Side, Terms
 from cti.core.leasebook import Book, EnterLine, LeaveLine, Odd, Order, SetAside, TakeHome, Tell, resume, step, tick
+from cti.core.rules import Anomaly, Ignore, To
 
 pytestmark = pytest.mark.unit
 

@@ -11,6 +11,7 @@ from cti.core import events as e
 from cti.core.asking import No
 from cti.core.commands import Command, Record, SyncSeat
 from cti.core.model import SeatNow, SeatStatus, Site
+from cti.core.rules import Ignore
 from cti.memory import Memory
 from tests.unit.playbook import us
 
@@ -128,7 +129,7 @@ def test_every_pair_is_decided() -> None:
     for kind, row in seats.RULES.items():
         assert set(row) == set(SeatStatus), kind
         for rule in row.values():
-            assert not isinstance(rule, seats.Ignore) or rule.why
+            assert not isinstance(rule, Ignore) or rule.reason
 
 
 @pytest.mark.parametrize(("status", "reason", "member"), [
