@@ -26,7 +26,7 @@ from cti.dialtest.phone import Answer, Phone
 from cti.dialtest.scenarios.onekey import whose
 from cti.dialtest.stack import Stage, stage
 from cti.directory import Directory
-from cti.directory.model import Seat
+from cti.directory.seats import Seat
 from cti.stack.instance import TRUNK_HOST, Instance
 from cti.stack.netports import free_udp_port, free_udp_range, release
 from cti.stack.supervise import Child

@@ -22,7 +22,7 @@ from bench.rig import instance, ratio
 from cti.dialtest.phone import Phone, Ring
 from cti.dialtest.stack import Stage, stage
 from cti.directory import Directory
-from cti.directory.model import Announce
+from cti.directory.hotlines import Announce
 from cti.stack.sounds import tone
 
 BAR_MS = 1200.0

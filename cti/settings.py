@@ -15,8 +15,8 @@ from typing import Annotated, Any, ClassVar, Final, Literal, Self
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, EnvSettingsSource, SettingsConfigDict, SettingsError
 
+from cti.directory.base import Name
 from cti.directory.fields import Division, Host, Port, refuse
-from cti.directory.model import Name
 from cti.problem import ConfigError, Problem, did_you_mean, dotted
 from cti.yamlfile import Document, load
 from cti.yamlmodel import describe, placed, slips

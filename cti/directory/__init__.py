@@ -1,31 +1,17 @@
 """The linkage directory of one site: `load_directory(folder, today)` reads, checks and freezes it.
 
-`fields` the kinds of value · `model` the frozen values and lookups · `rules` what must agree with what ·
-`load` files to model · `divisions` GB/T 2260.
+`fields` the kinds of value · `hotlines` `seats` `targets` `peers` the frozen values, by file of the configuration ·
+`model` all of them and lookups · `rules` what must agree with what · `load` files to model · `divisions` GB/T 2260.
 """
 
+from cti.directory.base import Name
 from cti.directory.fields import PLATFORMS, Platform, SeatKind
+from cti.directory.hotlines import Hotline, QueueRules
 from cti.directory.load import Checked, check_directory, load_directory
-from cti.directory.model import (
-    Agent,
-    Directory,
-    GroupTarget,
-    Hotline,
-    Linked,
-    Name,
-    Nuisance,
-    PhoneTarget,
-    QueueRules,
-    Reason,
-    Route,
-    Seat,
-    SeatRules,
-    SeatTarget,
-    SiteEntry,
-    SiteSip,
-    Target,
-    Trunk,
-)
+from cti.directory.model import Directory, Nuisance
+from cti.directory.peers import SiteEntry, SiteSip, Trunk
+from cti.directory.seats import Agent, Reason, Seat, SeatRules
+from cti.directory.targets import GroupTarget, Linked, PhoneTarget, Route, SeatTarget, Target
 
 __all__ = [
     "PLATFORMS",

@@ -20,13 +20,13 @@ from cti.directory import divisions
 from cti.pins import sound
 
 CANCEL_KEY = "*9"
+"""takes a ringing transfer back, on every seat (dialplan/key.conf)"""
 ROOM_KEYS: Mapping[str, tuple[str, str]] = {
     "*3": ("confer", ""), "*71": ("decide", "own"), "*72": ("decide", "other"), "*73": ("decide", "undecided"),
     "*74": ("decide", "guidance"), "*6": ("mute", ""),
 }  # fmt: skip
 """Keys of a three-party call: code → (what, argument) in [key] of key.conf. Fixed, as the cancel key is."""
 _FIXED = (CANCEL_KEY, "*3", "*6", "*7")
-"""takes a ringing transfer back, on every seat (dialplan/key.conf)"""
 
 Platform = Literal["12345", "110"]
 SeatKind = Literal["general", "dedicated"]

@@ -12,21 +12,13 @@ from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from cti.directory.model import (
-    Agent,
-    CallbackRules,
-    ConferenceRules,
-    Directory,
-    Hotline,
-    Linked,
-    Nuisance,
-    Route,
-    Seat,
-    SeatRules,
-    SiteEntry,
-    Trunk,
-)
-from cti.directory.rules import Site, find_faults
+from cti.directory.checking import Site
+from cti.directory.hotlines import CallbackRules, ConferenceRules, Hotline
+from cti.directory.model import Directory, Nuisance
+from cti.directory.peers import SiteEntry, Trunk
+from cti.directory.rules import find_faults
+from cti.directory.seats import Agent, Seat, SeatRules
+from cti.directory.targets import Linked, Route
 from cti.problem import ConfigError, Problem, did_you_mean
 from cti.yamlfile import Document, load
 from cti.yamlmodel import PRIVATE, validate

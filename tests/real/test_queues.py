@@ -19,7 +19,7 @@ from cti.dialtest.phone import Answer, Phone, Ring
 from cti.dialtest.scenarios.onekey import whose
 from cti.dialtest.stack import Stage, stage
 from cti.directory import Directory, Hotline, Name
-from cti.directory.model import Announce, Opening, Overflow
+from cti.directory.hotlines import Announce, Opening, Overflow
 from cti.share import folder
 from cti.stack.instance import Instance
 from cti.stack.root import RuntimeRoot

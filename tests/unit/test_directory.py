@@ -19,8 +19,11 @@ from cti.directory import (
     divisions,
     load_directory,
 )
+from cti.directory.base import Name
 from cti.directory.fields import KeyCode, PhoneNumber, RouteDivision, SeatNumber, Text
-from cti.directory.model import Hotline, Name, Route, Seat
+from cti.directory.hotlines import Hotline
+from cti.directory.seats import Seat
+from cti.directory.targets import Route
 from cti.problem import ConfigError
 
 CONFIG = Path(__file__).parents[2] / "config"
