@@ -9,12 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import datetime as dt
 import gc
 import time
-from collections import Counter
-from collections.abc import AsyncIterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 import structlog
 from panoramisk.message import Message
@@ -25,13 +22,14 @@ from cti.ami.members import Members
 from cti.ami.switch import AmiSwitch
 from cti.ami.translate import LENT_STEPS, WANTED, BadStep, Step, step_of_message
 from cti.catchup import CatchUp, lag_of
+from cti.clock import local, now_us
 from cti.core import events as e
-from cti.core.answer_rate import RULE, TARGET_PERCENT, answer_rate
 from cti.core.entry import EntryBook, Nuisance
-from cti.core.facts import CorruptFact, Fact, FactId
+from cti.core.facts import Fact
 from cti.core.lease_model import Terms
-from cti.core.model import CallbackState, Phase
+from cti.core.model import Phase
 from cti.directory import Directory
+from cti.history import History
 from cti.intake import Intake
 from cti.ledger.ledger import Ledger
 from cti.ledger.stream import StreamAway
@@ -41,6 +39,7 @@ from cti.lending.letters import Letters
 from cti.lending.line import Line
 from cti.meters import AgiMeter, AmiMeter, LedgerMeter, RecordingMeter
 from cti.metrics import Metrics
+from cti.overview import Overview
 from cti.reconcile import Reconcile
 from cti.recordings.folder import Folder
 from cti.recordings.keeper import Keeper
@@ -63,23 +62,7 @@ from ivr.server import AgiLimits, FastAgiServer
 
 log = structlog.get_logger(__name__)
 
-DAY_US = 86_400_000_000
-SHANGHAI = dt.timezone(dt.timedelta(hours=8), "Asia/Shanghai")
 POLL_S = 2.0
-ADOPT_S = 10.0
-"""given to Redis at the start to begin telling the last day, and between two facts of it"""
-MERGE_S = 1.0
-"""between two looks whether Redis is back, when it was away at the start"""
-
-
-def now_us() -> int:
-    """The service's clock: µs since the epoch, UTC."""
-    return time.time_ns() // 1000
-
-
-def hour() -> dt.time:
-    """The site's local time of day: which targets serve now."""
-    return dt.datetime.now(SHANGHAI).time()
 
 
 def entry_book(directory: Directory) -> EntryBook:
@@ -130,7 +113,7 @@ class Service:
         self.seating = seating = Seating(directory, self.metrics)
         seating.members = Members(self.ami, seating.wanted, seating.barred, seating.lines, seating.dedicated)
         self.switch = AmiSwitch(
-            self.ami, lambda division: routes_for(directory, division, hour(), self.unreachable),
+            self.ami, lambda division: routes_for(directory, division, local().time(), self.unreachable),
             ami_meter, now_us, seating.members)  # fmt: skip
         self.runtime = Runtime(self.ledger, self.switch, self.metrics, now_us, lambda: self.intake.heard_until,
                                initial(directory))  # fmt: skip
@@ -153,17 +136,21 @@ class Service:
         book = entry_book(directory)
         self.agi = FastAgiServer(
             settings.agi.host, settings.agi.port,
-            {"entry": make_entry(lambda: book, lambda: dt.datetime.now(SHANGHAI).date()),
+            {"entry": make_entry(lambda: book, lambda: local().date()),
              "login": make_login(lambda seat, agent, pin: seating.log_in(seat, agent, pin, "phone", now_us()))},
             limits=AgiLimits(sessions=settings.agi.max_sessions), meter=AgiMeter(self.metrics))  # fmt: skip
         self.letters = Letters(settings.site.code, settings.redis.url, timeout=settings.timers.redis)
         self.leases = LeaseDesk(
-            around(settings.site.code, directory), Line(self.ami, seating.lend), self.letters, self.ledger,
+            around(settings.site.code, directory),
+            Line(self.ami, lambda seat, lent: seating.lend(seat, lent, now_us())), self.letters, self.ledger,
             settings.paths.state / "leases.json", terms(settings), now_us)  # fmt: skip
-        self.web = WebServer(settings.http.host, settings.http.port, self.metrics.registry, self.links, self.status,
-                             self._apis())
-        self.started_at = now_us()
         self.devices: dict[str, str] = {}
+        self.history = History(self.ledger, self.runtime, now_us)
+        self.overview = Overview(settings.site, directory, self.runtime, self.ledger, seating, self.leases, self.links,
+                                 lambda: self.devices, now_us)  # fmt: skip
+        self.web = WebServer(settings.http.host, settings.http.port, self.metrics.registry, self.links,
+                             self.overview.status, self._apis())  # fmt: skip
+        self.started_at = now_us()
         self._published: dict[tuple[str, str, bool], str] = {}
 
     async def run(self) -> None:
@@ -171,9 +158,9 @@ class Service:
         self.settings.paths.state.mkdir(parents=True, exist_ok=True)
         async with asyncio.TaskGroup() as group:
             group.create_task(self.ledger.run())
-            self.seating.known = adopted = await self._adopt()
+            self.seating.known = adopted = await self.history.adopt()
             if not adopted:
-                self.intake.since = await self._first_us(0)
+                self.intake.since = await self.history.since_us()
             # What is there for good (modules, classes, the last day) is never walked again for cycles: that stopped
             # the loop for 40-60 ms, in the middle of a key as well.
             gc.collect()
@@ -190,7 +177,7 @@ class Service:
             group.create_task(self.keeper.run())
             group.create_task(self.seating.keep(lambda: self.intake.complete, now_us))
             if not adopted:
-                group.create_task(self._merge())
+                group.create_task(self.history.merge(self._merged))
             log.info("service_started", site=self.settings.site.code, calls=len(self.runtime.site.calls))
 
     def _overflow(self) -> Auto:
@@ -219,7 +206,7 @@ class Service:
             RecordingsApi(self.recordings, self.keeper, self._on_record, tokens, now_us),
             LeasesApi(self.leases, tokens, self.directory),
             DisputesApi(tokens, self._decisions, now_us),
-            SeatsApi(self.runtime, tokens, self.seating, self._seat_rows, now_us),
+            SeatsApi(self.runtime, tokens, self.seating, self.overview.seats, now_us),
             CallbacksApi(self.runtime, tokens, self.directory, now_us),
         )
 
@@ -229,54 +216,16 @@ class Service:
         except StreamAway as why:
             raise ConnectionError(str(why)) from None
 
-    def _seat_rows(self, only: str = "") -> list[dict[str, Any]]:
-        talking = {c.seat for c in self.runtime.site.calls.values() if c.phase == "talking"}
-        return self.seating.rows(self.devices, talking, only)
-
     async def close(self) -> None:
         """After `run`: what was begun is finished, files and links are closed."""
         await self.ledger.aclose()
         await self.letters.close()
 
-    async def _adopt(self) -> bool:
-        """The last day from the ledger. False, Redis away: start without; the day is read from Asterisk's file."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(ADOPT_S) as limit:
-                while True:
-                    try:
-                        await self.runtime.adopt(self._last_day(limit))
-                        return True
-                    except StreamAway:
-                        await asyncio.sleep(0.1)
-        log.warning("ledger_away_at_start", cure="is Redis running? facts go to the spool meanwhile")
-        return False
-
-    async def _last_day(self, limit: asyncio.Timeout | None = None) -> AsyncIterator[Fact | CorruptFact]:
-        """Facts of the day before the ledger's newest one, or of the last 24 h; each puts ``limit`` off."""
-        clock = asyncio.get_running_loop().time
-        first = FactId(await self._first_us((await self.ledger.top()).ms) // 1000, 0)
-        async for _, fact in self.ledger.since(first):
-            if limit is not None:
-                limit.reschedule(clock() + ADOPT_S)
-            yield fact
-
-    async def _first_us(self, newest_ms: int) -> int:
-        """A day before we last knew everything: calls in progress then began after that."""
-        known = newest_ms or await self.ledger.checkpoint_ms("cel")
-        return min(now_us(), known * 1000 if known else now_us()) - DAY_US
-
-    async def _merge(self) -> None:
-        """Redis was away at the start: once it is back, what only it knew (ended calls, keys) joins what we know."""
-        while True:
-            await asyncio.sleep(MERGE_S)
-            if self.ledger.link_up:
-                with contextlib.suppress(StreamAway):
-                    await self.runtime.adopt(self._last_day())
-                    self.seating.known = True
-                    with contextlib.suppress(AmiError):
-                        await self.seating.agree(now_us())
-                    log.info("ledger_merged", calls=len(self.runtime.site.calls))
-                    return
+    async def _merged(self) -> None:
+        """The ledger is known after all: the lines are held to it."""
+        self.seating.known = True
+        with contextlib.suppress(AmiError):
+            await self.seating.agree(now_us())
 
     # -- from Asterisk -------------------------------------------------------------------------------------------------
     def _on_message(self, message: Message) -> None:
@@ -301,7 +250,7 @@ class Service:
 
     async def _publish(self) -> None:
         """The routes of this hour into AstDB, whom Asterisk cannot reach last; keys find them with or without us."""
-        wanted = routes(self.directory, hour(), self.unreachable)
+        wanted = routes(self.directory, local().time(), self.unreachable)
         changed = {key: text for key, text in wanted.items() if self._published.get(key) != text}
         await self.switch.publish(changed)
         self._published |= changed
@@ -338,62 +287,6 @@ class Service:
         """Which outsides answer."""
         return {"asterisk": self.ami.connected, "ledger": self.ledger.link_up, "agi": self.agi.ready.is_set()}
 
-    def status(self) -> Mapping[str, object]:
-        """What `cti status` shows; every figure with its rule. Times are ISO, Asia/Shanghai."""
-        now = now_us()
-        memory, since = self.runtime.memory, now - DAY_US
-        ended = memory.ended.since(since)
-        rate = answer_rate(ended, since, now + 1)
-        return {
-            "site": self.settings.site.code,
-            "name": self.settings.site.name.zh,
-            "now": dt.datetime.now(SHANGHAI).isoformat(timespec="seconds"),
-            "links": dict(self.links()),
-            "spool": self.ledger.backlog,
-            "window": "24h",
-            "offered": rate.offered,
-            "answered": rate.answered,
-            "abandoned": rate.abandoned,
-            "timed_out": rate.timed_out,
-            "refused": rate.refused,
-            "callback": rate.callback,
-            "callbacks_open": self._callbacks(),
-            "answer_rate": rate.text,
-            "target_percent": TARGET_PERCENT,
-            "meets_target": rate.meets_target,
-            "rule": RULE,
-            "hotlines": {
-                h.number: {
-                    "name": h.name.zh,
-                    "answer_rate": (r := answer_rate(ended, since, now + 1, h.number)).text,
-                    "offered": r.offered,
-                    "answered": r.answered,
-                }
-                for h in self.directory.hotlines
-            },
-            "transfers": [
-                {"from": a, "to": b, "outcome": outcome, "count": count}
-                for (a, b, outcome), count in sorted(memory.transfers_since(since).items())
-            ],
-            "live": dict(Counter(str(c.phase) for c in self.runtime.site.calls.values() if c.phase != "ended")),
-            "calls": [
-                {
-                    "ref": c.ref, "hotline": c.hotline, "phase": str(c.phase), "seat": c.seat, "seconds":
-                    (now - c.arrived_at) // 1_000_000, "transfer": str(c.transfer.state) if c.transfer else "",
-                    "to": c.transfer.to if c.transfer else "", "division": c.division,
-                }
-                for c in self.runtime.site.calls.values() if c.phase != "ended"
-            ],
-            "seats": self._seat_rows(),
-            "dedicated": self.seating.handled(since),
-            "anomalies": len(memory.anomalies.since(since)),
-        }  # fmt: skip
-
-    def _callbacks(self) -> dict[str, int]:
-        """Open callback tasks by priority."""
-        open_ones = (t for t in self.runtime.site.callbacks.values() if t.state is not CallbackState.ENDED)
-        return dict(Counter(task.priority for task in open_ones))
-
     async def _poll(self) -> None:
         """Seats and trunks as Asterisk sees them, the routes that follow from it, and the gauges."""
         while True:
@@ -404,21 +297,5 @@ class Service:
             if self._published and self.ami.connected:
                 with contextlib.suppress(AmiError):  # the link's own end is told elsewhere; it publishes all anew
                     await self._publish()
-            self.metrics.ami_up.set(self.ami.connected)
-            phases = Counter(c.phase for c in self.runtime.site.calls.values())
-            for phase in Phase:
-                if phase is not Phase.ENDED:
-                    self.metrics.live_calls.labels(str(phase)).set(phases[phase])
-            rows = self._seat_rows()
-            for gauge, part in ((self.metrics.seats, "state"), (self.metrics.seat_status, "status")):
-                gauge.clear()
-                for labels, count in Counter((r["platform"], r["kind"], r[part]) for r in rows).items():
-                    gauge.labels(*labels).set(count)
-            waiting = self._callbacks()
-            for priority in ("high", "normal"):
-                self.metrics.callbacks_open.labels(priority).set(waiting.get(priority, 0))
-            self.metrics.leases.clear()
-            for lease in self.leases.leases():
-                if lease.open:
-                    self.metrics.leases.labels(str(lease.side), str(lease.state)).inc()
+            self.overview.gauge(self.metrics)
             await asyncio.sleep(POLL_S)

@@ -7,7 +7,6 @@ actions (`cti.ami.members`), which status may follow which (`cti.core.seats`).
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any
 
@@ -117,11 +116,9 @@ class Seating:
         self.runtime.hear(refused, "service", f"login/{seat}/{at}")
         return code
 
-    async def lend(self, seat: str, lent: bool) -> bool:
+    async def lend(self, seat: str, lent: bool, at: int) -> bool:
         """Have it on record that the seat serves another site from now on, or is ours again. False: only a ready seat
         can be lent."""
-        at = time.time_ns() // 1000
-
         def decide(site: Site) -> e.SeatLent | e.SeatReturned | bool:
             now = site.seats.get(seat)
             if now is None or (lent and now.status not in (SeatStatus.READY, SeatStatus.LENT)):

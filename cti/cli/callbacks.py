@@ -15,8 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 from cti.cli.look import JSON, STATE, instance, port
-
-SHANGHAI = dt.timezone(dt.timedelta(hours=8))
+from cti.core.zone import SHANGHAI
 
 
 @click.command()

@@ -7,7 +7,6 @@ import asyncio
 import datetime as dt
 import json
 import sys
-import time
 from dataclasses import asdict
 from pathlib import Path
 
@@ -16,8 +15,10 @@ from rich.console import Console
 from rich.table import Table
 
 from cti.cli.look import JSON, STATE, instance
-from cti.core.disputes import CST, BadPeriod, Dispute, disputes, period, quarter_of
+from cti.clock import now_us
+from cti.core.disputes import BadPeriod, Dispute, disputes, period, quarter_of
 from cti.core.facts import Fact
+from cti.core.zone import SHANGHAI
 from cti.ledger.stream import LedgerStream, StreamAway
 
 KINDS = {"disagreement": "双方意见不一 / disagreed", "contrary": "事后异议 / contrary word"}
@@ -38,7 +39,7 @@ def disputes_command(when: str | None, state: Path, as_json: bool) -> None:
     cti disputes 2026Q4 --json | jq -r '.disputes[].call'
     """
     try:
-        over = period(when) if when else quarter_of(time.time_ns() // 1000)
+        over = period(when) if when else quarter_of(now_us())
     except BadPeriod as why:
         click.echo(str(why), err=True)
         sys.exit(2)
@@ -61,7 +62,7 @@ def _table(name: str, found: list[Dispute]) -> Table:
     table = Table("时间/time", "编号/call", "类别/kind", "首接/first", "受理/accepts", "意见/said", "座席/seat",
                   "事由/reason", "说明/text", title=f"争议清单 / disputes {name}: {len(found)}")  # fmt: skip
     for one in found:
-        at = dt.datetime.fromtimestamp(one.at / 1e6, CST).strftime("%m-%d %H:%M:%S")
+        at = dt.datetime.fromtimestamp(one.at / 1e6, SHANGHAI).strftime("%m-%d %H:%M:%S")
         table.add_row(at, one.ref, KINDS[one.kind], one.first_platform, one.accepts or "—", one.said, one.seat,
                       one.reason, one.text)  # fmt: skip
     return table

@@ -16,9 +16,8 @@ from rich.console import Console
 from rich.table import Table
 
 from cti.cli.look import JSON, STATE
+from cti.core.zone import SHANGHAI
 from cti.web.auth import Role, Tokens, Who
-
-SHANGHAI = dt.timezone(dt.timedelta(hours=8))
 
 
 @click.group(invoke_without_command=True)

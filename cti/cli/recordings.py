@@ -11,7 +11,6 @@ import datetime as dt
 import hmac
 import json
 import sys
-import time
 import urllib.error
 import urllib.request
 from collections import Counter
@@ -23,13 +22,14 @@ import click
 
 from cti.cli.look import JSON, read_facts
 from cti.cli.run import CONFIG, load
+from cti.clock import now_us
 from cti.core.ids import is_ref
 from cti.core.recordings import read_name
+from cti.core.zone import SHANGHAI
 from cti.ledger.stream import StreamAway
 from cti.recordings.folder import Entry, Folder, digest
 from cti.web.auth import Tokens, Who
 
-SHANGHAI = dt.timezone(dt.timedelta(hours=8), "Asia/Shanghai")
 STATE = click.option("--state", type=click.Path(path_type=Path), default=None,
                      help="嵌入式实例的目录 / folder of an embedded instance (cti up); "
                      "else recording.path of --config")  # fmt: skip
@@ -99,7 +99,7 @@ def verify(state: Path | None, config: Path | None, ref: str, as_json: bool) -> 
     rows: list[dict[str, str]] = []
     for entry in _entries(where.folder, ref):
         rows.append({"file": entry.file, "state": _judge(where.folder, entry, ledger)})
-    now = time.time_ns() // 1000
+    now = now_us()
     known = {row["file"] for row in rows}
     for file in where.folder.files(ref=ref):
         if file not in known:
@@ -141,7 +141,7 @@ def purge(dry_run: bool, state: Path | None, config: Path | None, as_json: bool)
     """
     where = _where(state, config)
     if dry_run:
-        now = time.time_ns() // 1000
+        now = now_us()
         gone = [entry.file for entry in where.folder.entries() if entry.keep_until <= now]
     else:
         gone = _ask(where)

@@ -17,9 +17,9 @@ from cti.cli.seats_csv import read_counts
 from cti.core.demand import KINDS, asked, mean_handle_s, mean_patience_s
 from cti.core.facts import Fact, FactId, decode
 from cti.core.forecast import History, history_of
+from cti.core.zone import SHANGHAI
 from cti.ledger.stream import LedgerStream, StreamAway
 
-_ZONE = dt.timezone(dt.timedelta(hours=8))
 _PAGE = 500
 
 
@@ -41,7 +41,7 @@ def from_ledger(state: Path, weeks: int, day: dt.datetime | None) -> dict[str, P
     """Of the instance in this folder. No instance, or a ledger that does not answer: said on stderr, and exit 1."""
     facts = instance(state)
     now = round(time.time() * 1e6)
-    until = min(now, round(day.replace(tzinfo=_ZONE).timestamp() * 1e6)) if day else now
+    until = min(now, round(day.replace(tzinfo=SHANGHAI).timestamp() * 1e6)) if day else now
     since = until - (weeks + 2) * 7 * 86_400_000_000  # errors are those of two weeks, each from weeks before it
     url = f"redis://127.0.0.1:{facts['redis']}/0"
     try:

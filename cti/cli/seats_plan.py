@@ -22,10 +22,10 @@ from cti.cli.seats_past import Past, from_csv, from_ledger
 from cti.cli.seats_svg import Panel, draw
 from cti.core.forecast import Calendar, Errors, Forecast, TooLittleHistoryError, backtest, day_of, errors, forecast
 from cti.core.seatplan import HANDLE_S, LEVEL_S, PATIENCE_S, Line, Row, expected_share, plan
+from cti.core.zone import SHANGHAI
 from cti.directory import Directory, SeatKind
 from cti.routes import line_of
 
-_ZONE = dt.timezone(dt.timedelta(hours=8))
 _FILE = click.Path(path_type=Path, dir_okay=False)
 
 
@@ -222,7 +222,7 @@ def _panel(one: Planned) -> Panel:
 
 
 def _as_dict(one: Planned) -> dict[str, Any]:
-    start = dt.datetime.combine(one.forecast.day, dt.time(), _ZONE)
+    start = dt.datetime.combine(one.forecast.day, dt.time(), SHANGHAI)
     rows = []
     for n, row in enumerate(one.rows):
         had = row.with_have

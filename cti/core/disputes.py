@@ -12,8 +12,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from cti.core.facts import Fact
+from cti.core.zone import SHANGHAI
 
-CST = dt.timezone(dt.timedelta(hours=8), "Asia/Shanghai")
 KINDS = frozenset({"ConferenceDecided", "DecisionDisputed"})
 """facts the list is made of"""
 
@@ -48,14 +48,14 @@ def period(text: str) -> Period:
 
 def quarter_of(at: int) -> Period:
     """The quarter an instant (µs UTC) lies in."""
-    day = dt.datetime.fromtimestamp(at / 1e6, CST)
+    day = dt.datetime.fromtimestamp(at / 1e6, SHANGHAI)
     return period(f"{day.year}Q{(day.month + 2) // 3}")
 
 
 def _months(name: str, year: int, month: int, count: int) -> Period:
     last = month + count
     ends = (year + (last > 12), last - 12 if last > 12 else last)
-    start, end = (dt.datetime(y, m, 1, tzinfo=CST) for y, m in ((year, month), ends))
+    start, end = (dt.datetime(y, m, 1, tzinfo=SHANGHAI) for y, m in ((year, month), ends))
     return Period(name, int(start.timestamp()) * 1_000_000, int(end.timestamp()) * 1_000_000)
 
 

@@ -1,0 +1,113 @@
+"""The site at a glance: what `cti status` shows, and the gauges Prometheus reads. Every figure comes with its rule.
+
+Knows: where each figure is. Must not know: how any of it came about.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from cti.clock import local
+from cti.core.answer_rate import RULE, TARGET_PERCENT, answer_rate
+from cti.core.model import CallbackState, Phase
+from cti.directory import Directory
+from cti.ledger.ledger import Ledger
+from cti.lending.desk import LeaseDesk
+from cti.metrics import Metrics
+from cti.runtime import DAY_US, Runtime
+from cti.seating import Seating
+from cti.settings import SiteSettings
+
+
+class Overview:
+    """``links``: which outsides answer; ``devices``: seat or trunk → Asterisk's device state, as last heard."""
+
+    def __init__(self, site: SiteSettings, directory: Directory, runtime: Runtime, ledger: Ledger, seating: Seating,
+                 leases: LeaseDesk, links: Callable[[], Mapping[str, bool]], devices: Callable[[], Mapping[str, str]],
+                 now_us: Callable[[], int]) -> None:  # fmt: skip
+        self._site, self._directory, self._runtime, self._ledger = site, directory, runtime, ledger
+        self._seating, self._leases, self._links, self._devices = seating, leases, links, devices
+        self._now = now_us
+
+    def seats(self, only: str = "") -> list[dict[str, Any]]:
+        """A row a seat: what was declared and what is observed; ``only`` one of them."""
+        talking = {c.seat for c in self._runtime.site.calls.values() if c.phase == "talking"}
+        return self._seating.rows(self._devices(), talking, only)
+
+    def callbacks(self) -> dict[str, int]:
+        """Open callback tasks by priority."""
+        open_ones = (t for t in self._runtime.site.callbacks.values() if t.state is not CallbackState.ENDED)
+        return dict(Counter(task.priority for task in open_ones))
+
+    def status(self) -> Mapping[str, object]:
+        """What `cti status` shows; every figure with its rule. Times are ISO, Asia/Shanghai."""
+        now = self._now()
+        memory, since = self._runtime.memory, now - DAY_US
+        ended = memory.ended.since(since)
+        rate = answer_rate(ended, since, now + 1)
+        return {
+            "site": self._site.code,
+            "name": self._site.name.zh,
+            "now": local().isoformat(timespec="seconds"),
+            "links": dict(self._links()),
+            "spool": self._ledger.backlog,
+            "window": "24h",
+            "offered": rate.offered,
+            "answered": rate.answered,
+            "abandoned": rate.abandoned,
+            "timed_out": rate.timed_out,
+            "refused": rate.refused,
+            "callback": rate.callback,
+            "callbacks_open": self.callbacks(),
+            "answer_rate": rate.text,
+            "target_percent": TARGET_PERCENT,
+            "meets_target": rate.meets_target,
+            "rule": RULE,
+            "hotlines": {
+                h.number: {
+                    "name": h.name.zh,
+                    "answer_rate": (r := answer_rate(ended, since, now + 1, h.number)).text,
+                    "offered": r.offered,
+                    "answered": r.answered,
+                }
+                for h in self._directory.hotlines
+            },
+            "transfers": [
+                {"from": a, "to": b, "outcome": outcome, "count": count}
+                for (a, b, outcome), count in sorted(memory.transfers_since(since).items())
+            ],
+            "live": dict(Counter(str(c.phase) for c in self._runtime.site.calls.values() if c.phase != "ended")),
+            "calls": [
+                {
+                    "ref": c.ref, "hotline": c.hotline, "phase": str(c.phase), "seat": c.seat, "seconds":
+                    (now - c.arrived_at) // 1_000_000, "transfer": str(c.transfer.state) if c.transfer else "",
+                    "to": c.transfer.to if c.transfer else "", "division": c.division,
+                }
+                for c in self._runtime.site.calls.values() if c.phase != "ended"
+            ],
+            "seats": self.seats(),
+            "dedicated": self._seating.handled(since),
+            "anomalies": len(memory.anomalies.since(since)),
+        }  # fmt: skip
+
+    def gauge(self, metrics: Metrics) -> None:
+        """Set what is counted now, not added up."""
+        metrics.ami_up.set(self._links()["asterisk"])
+        phases = Counter(c.phase for c in self._runtime.site.calls.values())
+        for phase in Phase:
+            if phase is not Phase.ENDED:
+                metrics.live_calls.labels(str(phase)).set(phases[phase])
+        rows = self.seats()
+        for gauge, part in ((metrics.seats, "state"), (metrics.seat_status, "status")):
+            gauge.clear()
+            for labels, count in Counter((r["platform"], r["kind"], r[part]) for r in rows).items():
+                gauge.labels(*labels).set(count)
+        waiting = self.callbacks()
+        for priority in ("high", "normal"):
+            metrics.callbacks_open.labels(priority).set(waiting.get(priority, 0))
+        metrics.leases.clear()
+        for lease in self._leases.leases():
+            if lease.open:
+                metrics.leases.labels(str(lease.side), str(lease.state)).inc()
