@@ -118,7 +118,7 @@ class Seating:
 
     async def lend(self, seat: str, lent: bool, at: int) -> bool:
         """Have it on record that the seat serves another site from now on, or is ours again. False: only a ready seat
-        can be lent."""
+        can be lent. Raises AmiError."""
         def decide(site: Site) -> e.SeatLent | e.SeatReturned | bool:
             now = site.seats.get(seat)
             if now is None or (lent and now.status not in (SeatStatus.READY, SeatStatus.LENT)):
@@ -127,7 +127,10 @@ class Seating:
                 return True
             return e.SeatLent("", at, seat, by="lease") if lent else e.SeatReturned("", at, seat, by="lease")
 
-        return await self.runtime.ask(decide) is not False
+        if await self.runtime.ask(decide) is False:
+            return False
+        await self.members.sync(seat)  # its mark in AstDB too, so that its own keys are refused from now on
+        return True
 
     async def agree(self, at: int) -> None:
         """Put the waiting lines right once all that was heard is on record. Raises AmiError."""

@@ -25,7 +25,6 @@ SEAT_CODES: dict[str, tuple[str, str]] = {
     "agent-elsewhere": ("已在另一座席登录", "logged in at another seat"),
     "not-logged-in": ("座席未登录", "nobody is logged in at this seat"),
     "seat-lent": ("座席已借出", "the seat is lent"),
-    "not-ready": ("座席须先就绪", "the seat must be ready first"),
     "unknown-reason": ("没有这个置忙原因", "no such reason"),
 }
 """refusal → what is said of it (Chinese, English)"""
@@ -52,6 +51,8 @@ def logout(site: Site, seat: str, by: str, at: int) -> e.SeatLoggedOut | SeatNow
     now = site.seats.get(seat)
     if now is None:
         return No("unknown-seat")
+    if now.status is SeatStatus.LENT:
+        return No("seat-lent")
     if now.status is SeatStatus.OUT:
         return now
     return e.SeatLoggedOut("", max(at, now.since), seat, by)
@@ -59,13 +60,13 @@ def logout(site: Site, seat: str, by: str, at: int) -> e.SeatLoggedOut | SeatNow
 
 def status(site: Site, seat: str, wanted: str, reason: str, by: str, at: int,
            reasons: Collection[str]) -> e.SeatEvent | SeatNow | No:  # fmt: skip
-    """``wanted``: ready | paused | training | lent. The fact, the seat when it is so already, or why not."""
+    """``wanted``: ready | paused | training. The fact, the seat when it is so already, or why not. A lent seat comes
+    home by its lease alone: made ready here it would be rung for two sites."""
     now = site.seats.get(seat)
     if now is None:
         return No("unknown-seat")
     if now.status is SeatStatus.LENT:
-        return now if wanted == "lent" else e.SeatReturned("", max(at, now.since), seat, by) if (
-            wanted == "ready") else No("seat-lent")  # fmt: skip
+        return No("seat-lent")
     if now.status is SeatStatus.OUT and not (now.open and wanted == "ready"):
         return No("not-logged-in")
     if wanted == "paused" and reason not in reasons:
@@ -78,8 +79,6 @@ def status(site: Site, seat: str, wanted: str, reason: str, by: str, at: int,
             return e.SeatPaused("", at, seat, reason, by)
         case "training":
             return e.TrainingBegan("", at, seat, by)
-        case "lent":
-            return e.SeatLent("", at, seat, reason, by) if now.status is SeatStatus.READY else No("not-ready")
     return e.SeatMadeReady("", at, seat, by)
 
 

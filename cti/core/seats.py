@@ -64,7 +64,7 @@ def _row(default: Rule, **some: Rule) -> Mapping[SeatStatus, Rule]:
 
 RULES: Mapping[type[e.SeatEvent], Mapping[SeatStatus, Rule]] = {
     e.SeatLoggedIn: _row(To(READY), lent=_LENT),
-    e.SeatLoggedOut: _row(To(OUT), out=_SAME),
+    e.SeatLoggedOut: _row(To(OUT), out=_SAME, lent=_LENT),
     e.SeatLoginRefused: _row(Note()),
     e.SeatPaused: _row(To(PAUSED), out=_NOBODY, lent=_LENT),
     e.SeatMadeReady: _row(To(READY), out=IfOpen(READY, "nobody is logged in"), ready=_SAME, lent=_LENT),

@@ -22,7 +22,7 @@ STATUS: Mapping[str, int] = {
     "member-rings": 409, "no-voice": 409, "no-member": 404, "unknown-choice": 422,
     "dedicated-only": 409, "unknown-seat": 404, "not-your-seat": 403, "wrong-pin": 403,
     "login-locked": 429, "seat-taken": 409, "agent-elsewhere": 409, "not-logged-in": 409, "seat-lent": 409,
-    "not-ready": 409, "unknown-reason": 422,
+    "unknown-reason": 422,
     "unknown-callback": 404, "unknown-result": 422, "callback-ended": 409, "callback-taken": 409,
     "callback-no-number": 409, "seat-busy": 409,
     "unknown-lease": 404, "lease-over": 409, "no-site": 422, "no-seat": 422, "mail-away": 503,

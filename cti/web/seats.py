@@ -36,7 +36,7 @@ class StatusBody(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    status: Literal["ready", "paused", "training", "lent"]
+    status: Literal["ready", "paused", "training"]
     reason: Short = ""
 
 
@@ -98,8 +98,6 @@ class SeatsApi:
     async def _status(self, request: web.Request) -> web.Response:
         seat, by = self._act_on(request)
         body = checked(StatusBody, await read_json(request))
-        if body.status == "lent" and by != "supervisor":
-            raise Refused("wrong-role")
         reasons = self._seating.directory.seat_rules.codes
         return await self._decide(seat, lambda site: seat_desk.status(
             site, seat, body.status, body.reason, by, self._now(), reasons))  # fmt: skip

@@ -112,6 +112,18 @@ async def test_what_is_not_known_is_left_as_asterisk_has_it(directory: Directory
     assert wanted is not None and wanted["1003"].paused and not wanted["1001"].paused
 
 
+async def test_only_a_ready_seat_is_lent_and_its_lease_brings_it_home(directory: Directory) -> None:
+    site = Site(directory)
+    site.seating.members = Members(None, site.seating.wanted, site.seating.barred, {}, ())  # type: ignore[arg-type]
+    async with running(site.runtime):
+        assert not await site.seating.lend("1003", True, us(10)), "nobody is logged in"
+        assert await site.seating.lend("1001", True, us(10)) and await site.seating.lend("1001", True, us(11))
+        assert site.runtime.site.seats["1001"].status is SeatStatus.LENT
+        assert await site.seating.lend("1001", False, us(20)) and await site.seating.lend("1001", False, us(21))
+        assert site.runtime.site.seats["1001"].status is SeatStatus.READY
+        assert len(site.outside.kinds("SeatLent")) == len(site.outside.kinds("SeatReturned")) == 1
+
+
 def step(name: str, **extra: str) -> Step:
     return Step(name, us(5), "530100-1.2", "PJSIP/1001-1", "", "", extra)
 

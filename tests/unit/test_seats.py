@@ -103,8 +103,12 @@ def test_an_open_seat_that_was_logged_out_is_ready_again_by_a_key() -> None:
 
 def test_a_lent_seat_is_the_borrowers_matter_till_it_is_back() -> None:
     desk = Desk()
-    desk(e.SeatLent("", us(1), "1001", "530300", "supervisor"), e.SeatPaused("", us(2), "1001", "rest"))
-    assert desk.is_() == "lent 530300"
+    desk(e.SeatLent("", us(1), "1001", "530300", "lease"), e.SeatPaused("", us(2), "1001", "rest"))
+    desk(e.SeatLoggedOut("", us(2), "1001", "phone"), e.SeatMadeReady("", us(2), "1001", "phone"))
+    assert desk.is_() == "lent 530300", "logged out and made ready it would be rung for two sites"
+    asked = [seat_desk.status(desk.site, "1001", to, "rest", "supervisor", us(2), REASONS)
+             for to in ("ready", "paused", "training")]  # fmt: skip
+    assert {code(said) for said in (*asked, seat_desk.logout(desk.site, "1001", "1001", us(2)))} == {"seat-lent"}
     assert seats.member(desk.site.seats["1001"]).paused
     desk(e.SeatReturned("", us(3), "1001"))
     assert desk.is_() == "ready"
@@ -170,7 +174,6 @@ def test_what_a_status_request_comes_to() -> None:
     desk(said)
     assert isinstance(ask(desk.site, "1001", "paused", "rest", "1001", us(2), REASONS), SeatNow)
     assert isinstance(ask(desk.site, "1001", "paused", "meal", "1001", us(2), REASONS), e.SeatPaused)
-    assert code(ask(desk.site, "1001", "lent", "x", "supervisor", us(2), REASONS)) == "not-ready"
 
 
 def test_a_request_in_the_same_microsecond_or_by_a_slow_clock_still_counts() -> None:
