@@ -66,7 +66,7 @@ class Line:
         self._to: bytes | None = None
         self._from_port = 0
         self._ssrc = secrets.randbits(32)
-        self._seq = secrets.randbits(15)
+        self._seq = first_seq()
         self._stamp = secrets.randbits(31)
         self._start = True  # the next audio packet carries the marker
         self._keys: deque[_Step | None] = deque()  # None: a tick of voice between two digits
@@ -135,6 +135,11 @@ class Line:
             self.recording.feed(now, data)
         else:
             self.recording.strays += 1
+
+
+def first_seq() -> int:
+    """Where a stream's sequence numbers begin: at random (RFC 3550 §5.1), in the lower half: none wraps early."""
+    return secrets.randbits(15)
 
 
 class Media:

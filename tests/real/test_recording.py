@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import itertools
 import json
 import os
 import shutil
@@ -23,8 +24,10 @@ from click.testing import CliRunner
 
 from cti.__main__ import main
 from cti.core.facts import Fact
+from cti.dialtest import media
 from cti.dialtest.call import Call
-from cti.dialtest.phone import Phone
+from cti.dialtest.phone import Answer, Phone
+from cti.dialtest.scenarios.onekey import whose
 from cti.dialtest.stack import Stage, stage
 from cti.directory import Directory
 from cti.settings import RecordingSettings
@@ -118,7 +121,40 @@ async def test_it_goes_on_through_the_lobby(on: Stage) -> None:
     assert parts[-2:] == [{call.phone.name, "music"}, {call.phone.name, target.phone.name}]
 
 
-async def test_a_recalled_caller_goes_on_in_the_same_file(on: Stage) -> None:
+@pytest.fixture(params=[-700, 700])
+def numbers(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each stream's RTP numbers begin lower than the last one's, or higher. Asterisk's recorder takes lower ones for
+    packets out of order."""
+    count = itertools.count(20_000, request.param)
+    monkeypatch.setattr(media, "first_seq", lambda: next(count))
+
+
+async def test_the_next_seat_of_a_caller_who_was_dropped_is_in_it(on: Stage, numbers: None) -> None:
+    """Hung up within 2 s of answering: he goes to the front of the line, and whoever has him then is recorded."""
+    firsts = [on.seats["1001"], on.seats["1002"]]
+    for phone in firsts:
+        phone.on_invite = Answer(0.1, hang_up_after=0.8)
+    call = await on.callers[0].dial("12345", caller_id=CLI)
+    first = await whose(firsts, CLI, 5)
+    assert first is not None
+    for phone in firsts:
+        phone.on_invite = Answer(0.1)
+    await first.wait_ended(3)
+    again = None
+    for _ in range(200):
+        again = next((c for p in firsts for c in p.calls if c.t_answered and not c.t_ended), None)
+        if again is not None:
+            break
+        await asyncio.sleep(0.05)
+    assert again is not None, "he was not rung again"
+    await hears(call, again.phone.name)
+    await asyncio.sleep(SAID_S)
+    call.hangup()
+    parts = long_parts(frames(place(on, indexed(await settled(on))), phones(on)))
+    assert parts[-1] == {call.phone.name, again.phone.name}, parts
+
+
+async def test_a_recalled_caller_goes_on_in_the_same_file(on: Stage, numbers: None) -> None:
     """The seat that had him rings again (a pause, not in it) and has him again."""
     call, seat = await talking(on)
     await asyncio.sleep(SAID_S)
