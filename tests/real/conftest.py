@@ -15,6 +15,7 @@ from cti.directory import Directory, load_directory
 from cti.share import folder
 from cti.stack.instance import Instance
 from cti.stack.root import RuntimeRoot, open_root
+from tests.real.ledger import opened, port, raw, server, stopped  # noqa: F401 (fixtures)
 
 SEATS = ["1001", "1002", "1901", "8001", "8002"]
 

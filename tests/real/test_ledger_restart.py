@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,26 +16,11 @@ from structlog.testing import capture_logs
 from cti.core.facts import Fact, FactId
 from cti.ledger.ledger import Ledger
 from cti.ledger.spool import Spool, SpoolError
-from cti.stack.netports import LOOPBACK, free_tcp_port, release
-from tests.real.test_ledger_valkey import SITE, STREAM, drained, fact, until, wall_ms
+from cti.stack.netports import LOOPBACK
+from tests.real.ledger import SITE, STREAM, drained, fact, until, wall_ms
 from tests.real.valkey_server import ValkeyServer
 
 pytestmark = pytest.mark.real
-
-
-@pytest.fixture
-def port() -> Iterator[int]:
-    port = free_tcp_port()
-    yield port
-    release(port)
-
-
-@pytest.fixture
-async def server(tmp_path: Path, port: int) -> AsyncIterator[ValkeyServer]:
-    made = ValkeyServer(tmp_path / "valkey", port)
-    await made.start()
-    yield made
-    made.kill()
 
 
 @contextlib.asynccontextmanager

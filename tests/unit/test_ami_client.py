@@ -1,4 +1,5 @@
-"""The link to Asterisk: each fault proven in panoramisk 1.4 has a test that fails when the fault comes back.
+"""The link to Asterisk: each fault proven in panoramisk 1.4 has a test that fails when the fault comes back,
+here or, where it is about actions, in tests/unit/test_ami_actions.py.
 
 | fault of panoramisk 1.4                                        | test |
 |---|---|
@@ -23,225 +24,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
-from dataclasses import replace
 
 import pytest
 from structlog.testing import capture_logs
 
 from cti.ami.client import (
     AmiAuthError,
-    AmiBadValue,
     AmiClient,
     AmiConfig,
-    AmiError,
     AmiLost,
-    AmiRefused,
-    AmiTimeout,
-    Message,
 )
-from tests.unit.scripted_asterisk import ScriptedAsterisk, scripted_asterisk
-
-WANTED = frozenset({"CEL", "OriginateResponse", "Shutdown", "UserEvent", "DeviceStateChange"})
-
-
-class Site:
-    """A client running against a scripted Asterisk, and everything it told its owner."""
-
-    def __init__(self, asterisk: ScriptedAsterisk) -> None:
-        self.asterisk = asterisk
-        self.events: asyncio.Queue[Message] = asyncio.Queue()
-        self.ups: asyncio.Queue[int] = asyncio.Queue()
-        self.downs: asyncio.Queue[str] = asyncio.Queue()
-        self.counts: Counter[str] = Counter()
-        self.on_up: Callable[[], Awaitable[None]] | None = None
-        self.client: AmiClient
-
-    def ami_events(self, what: str, count: int = 1) -> None:
-        self.counts[what] += count
-
-    def hear(self, event: Message) -> None:
-        if event.eventname == "bug":
-            raise RuntimeError("a bug in a handler")
-        self.events.put_nowait(event)
-
-    async def up(self) -> None:
-        self.ups.put_nowait(self.asterisk.connections)
-        if self.on_up is not None:
-            await self.on_up()
-
-    async def event(self) -> Message:
-        async with asyncio.timeout(5):
-            return await self.events.get()
-
-
-@asynccontextmanager
-async def site(**config: float | str) -> AsyncIterator[Site]:
-    async with scripted_asterisk() as asterisk:
-        one = Site(asterisk)
-        base = AmiConfig("127.0.0.1", asterisk.port, "cti", "right", backoff_first=0.01, backoff_max=0.02)
-        one.client = AmiClient(
-            replace(base, **config),  # type: ignore[arg-type]
-            wanted=WANTED, on_event=one.hear, on_up=one.up, on_down=one.downs.put_nowait, meter=one,
-        )  # fmt: skip
-        async with asyncio.timeout(20), asyncio.TaskGroup() as tasks:
-            tasks.create_task(one.client.run())
-            try:
-                yield one
-            finally:
-                one.client.close()
-
-
-@asynccontextmanager
-async def linked(**config: float | str) -> AsyncIterator[Site]:
-    async with site(**config) as one:
-        await one.ups.get()
-        yield one
-
-
-@asynccontextmanager
-async def pending(one: Site, name: str, **headers: str) -> AsyncIterator[asyncio.Task[Message]]:
-    """An action that Asterisk has and has not answered."""
-    async with asyncio.TaskGroup() as tasks:
-        action = tasks.create_task(outcome(one.client.action(name, headers)))
-        await one.asterisk.next(name)
-        yield action
-
-
-async def outcome(action: Awaitable[Message]) -> Message | AmiError:
-    try:
-        return await action
-    except AmiError as error:
-        return error
-
-
-# -- actions -----------------------------------------------------------------------------------------------------------
-@pytest.mark.parametrize("bad", ["x\r\n\r\nAction: Hangup", "x\ny", "x\0y"])
-async def test_smuggling_is_refused_before_a_byte_is_sent(bad: str) -> None:
-    async with linked() as one:
-        with pytest.raises(AmiBadValue, match="Value"):
-            await one.client.action("Setvar", {"Variable": "X", "Value": bad})
-        with pytest.raises(AmiBadValue):
-            await one.client.send_action({"Action": "Command", "Command": bad})
-        with pytest.raises(AmiBadValue, match="ActionID"):
-            await one.client.action("Setvar", {"actionid": "mine"})
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(one.client.action("Next"))
-            await one.asterisk.answer("Next")  # the first action Asterisk saw
-
-
-@pytest.mark.parametrize(
-    ("name", "said"),
-    [
-        ("QueueAdd", "Added interface to queue"),
-        ("Originate", "Originate successfully queued"),
-        ("Status", "will follow"),
-    ],
-)
-async def test_receipts_end_single_actions_whatever_their_words(name: str, said: str) -> None:
-    async with linked() as one, asyncio.TaskGroup() as tasks:
-        action = tasks.create_task(one.client.action(name, {"Queue": "q"}))
-        await one.asterisk.answer(name, "Response: Success", f"Message: {said}")
-        assert (await action).message == said
-
-
-@pytest.mark.parametrize("overtakes", [False, True])
-async def test_originate_ends_with_its_receipt_and_its_outcome_is_an_event(overtakes: bool) -> None:
-    async with linked() as one, asyncio.TaskGroup() as tasks:
-        action = tasks.create_task(one.client.action("Originate", {"Channel": "Local/1@x/n", "Async": "true"}))
-        number = (await one.asterisk.next("Originate"))["ActionID"]
-        receipt = f"Response: Success\r\nActionID: {number}\r\nMessage: Originate successfully queued"
-        result = f"Event: OriginateResponse\r\nActionID: {number}\r\nResponse: Failure\r\nReason: 5"
-        one.asterisk.say(*((result, receipt) if overtakes else (receipt, result)))
-        assert (await action).message == "Originate successfully queued"
-        event = await one.event()
-        assert (event.event, event.response, event.actionid) == ("OriginateResponse", "Failure", number)
-
-
-async def test_an_error_is_refused_with_the_reason() -> None:
-    async with linked() as one, asyncio.TaskGroup() as tasks:
-        action = tasks.create_task(outcome(one.client.action("Redirect")))
-        await one.asterisk.answer("Redirect", "Response: Error", "Message: Channel does not exist")
-        refused = await action
-        assert isinstance(refused, AmiRefused)
-        assert refused.response.message == "Channel does not exist" and "Channel does not exist" in str(refused)
-
-
-async def test_a_list_ends_with_its_event_list_and_not_with_a_name() -> None:
-    async with linked() as one, asyncio.TaskGroup() as tasks:
-        listed = tasks.create_task(one.client.list_action("DeviceStateList"))
-        number = (await one.asterisk.next("DeviceStateList"))["ActionID"]
-        tail = f"\r\nActionID: {number}"
-        one.asterisk.say(
-            f"Response: Success{tail}\r\nEventList: start\r\nMessage: Device States will follow",
-            f"Event: DeviceStateChange{tail}\r\nDevice: A\r\nState: INUSE",
-            "Event: DeviceStateChange\r\nDevice: live\r\nState: RINGING",
-            f"Event: AgentComplete{tail}\r\nDevice: B",
-            f"Event: DeviceStateListComplete{tail}\r\nEventList: Complete\r\nListItems: 2",
-        )
-        assert [row.device for row in await listed] == ["A", "B"]
-        assert (await one.event()).device == "live"
-        skipped = one.counts["skipped"]
-        one.asterisk.say(f"Event: QueueMember{tail}", "Event: CEL\r\nEventName: after")
-        assert (await one.event()).eventname == "after"
-        assert one.counts["skipped"] == skipped + 1  # the list is over: its id wants nothing more
-
-
-async def test_a_list_has_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("cti.ami.actions.MAX_LIST", 3)
-    async with linked() as one, asyncio.TaskGroup() as tasks:
-        listed = tasks.create_task(outcome(one.client.list_action("Endless")))
-        number = (await one.asterisk.next("Endless"))["ActionID"]
-        one.asterisk.say(f"Response: Success\r\nActionID: {number}\r\nEventList: start")
-        one.asterisk.say(*[f"Event: Row\r\nActionID: {number}"] * 5)
-        assert isinstance(await listed, AmiRefused)
-
-
-async def test_an_action_is_answered_once() -> None:
-    async with linked() as one, asyncio.TaskGroup() as tasks:
-        action = tasks.create_task(one.client.action("Twice"))
-        number = (await one.asterisk.next("Twice"))["ActionID"]
-        one.asterisk.say(*[f"Response: Success\r\nActionID: {number}\r\nMessage: {n}" for n in (1, 2)])
-        assert (await action).message == "1"
-        one.asterisk.say("Event: CEL\r\nEventName: after")
-        assert (await one.event()).eventname == "after" and one.asterisk.connections == 1
-
-
-async def test_an_answer_that_is_no_list_ends_a_list_at_once() -> None:
-    async with linked() as one, asyncio.TaskGroup() as tasks:
-        listed = tasks.create_task(outcome(one.client.list_action("Ponder")))
-        await one.asterisk.answer("Ponder", "Response: Success", "Message: done")
-        assert isinstance(await listed, AmiRefused)
-
-
-async def test_no_answer_is_a_timeout_and_a_late_answer_is_ignored() -> None:
-    async with linked() as one:
-        async with asyncio.TaskGroup() as tasks:
-            action = tasks.create_task(outcome(one.client.action("Slow", timeout=0.05)))
-            number = (await one.asterisk.next("Slow"))["ActionID"]
-            assert isinstance(await action, AmiTimeout)
-        one.asterisk.say(f"Response: Success\r\nActionID: {number}", "Event: CEL\r\nEventName: after")
-        assert (await one.event()).eventname == "after"
-        assert one.client.connected
-
-
-async def test_a_cancelled_action_is_forgotten() -> None:
-    async with linked() as one:
-        async with asyncio.TaskGroup() as tasks:
-            action = tasks.create_task(one.client.action("Slow"))
-            await one.asterisk.next("Slow")
-            action.cancel()
-        await asyncio.wait([action])
-        assert one.client.protocol is not None and not one.client.protocol.pending
-
-
-async def test_panoramisks_own_verb_has_the_same_guards() -> None:
-    async with linked() as one, asyncio.TaskGroup() as tasks:
-        command = tasks.create_task(asyncio.wait_for(one.client.send_command("core show uptime"), 5))
-        await one.asterisk.answer("Command", "Response: Success", "Output: up", "Output: 1 s")
-        assert (await command).output == ["up", "1 s"]
+from tests.unit.ami_site import WANTED, Site, linked, pending, site
+from tests.unit.scripted_asterisk import scripted_asterisk
 
 
 # -- the link is lost --------------------------------------------------------------------------------------------------
