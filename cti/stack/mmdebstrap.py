@@ -8,11 +8,13 @@ files belong to a foreign uid that the user cannot delete, and it cannot write b
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shutil
 import signal
 import subprocess
+import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -90,23 +92,43 @@ def _run(
     ]
     env = {**os.environ, "HOTLINE_DEBS": str(debs), "LC_ALL": "C.UTF-8"}
     last: deque[str] = deque(maxlen=12)
-    process = subprocess.Popen(
-        command, env=env, text=True, errors="replace", start_new_session=True, pass_fds=(lock,),
-        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
-    )  # fmt: skip
+    process = None
     try:
+        with _signals_wait():
+            process = subprocess.Popen(
+                command, env=env, text=True, errors="replace", start_new_session=True, pass_fds=(lock,),
+                stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+            )  # fmt: skip
         assert process.stderr is not None
         for stage in _stages(process.stderr, last):
             tell(stage)
         return process.wait(), list(last)
     finally:
-        if process.poll() is None:
+        if process is not None and process.poll() is None:
             os.killpg(process.pid, signal.SIGTERM)
             try:
                 process.wait(10)
             except subprocess.TimeoutExpired:
                 os.killpg(process.pid, signal.SIGKILL)
                 process.wait(10)
+
+
+@contextlib.contextmanager
+def _signals_wait() -> Iterator[None]:
+    """SIGINT and SIGTERM come when the block is left: between a program's start and our knowing of it they would leave
+    it running. (Masked they would be masked in the program too.)"""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # they reach the main thread alone
+        return
+    came: list[int] = []
+    before = {number: signal.signal(number, lambda n, _: came.append(n)) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        for heard in dict.fromkeys(came):
+            signal.raise_signal(heard)
 
 
 def _stages(lines: IO[str], last: deque[str]) -> Iterator[Progress]:
