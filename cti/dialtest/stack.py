@@ -132,11 +132,13 @@ class Stage:
             return
         deadline = asyncio.get_running_loop().time() + _BOOT_S
         while True:
+            late = asyncio.get_running_loop().time() > deadline
             try:
                 self.before = frozenset([name for name, _ in await self._present()])
-                return
+                if late or not any("@seats-boot-" in name for name in self.before):  # of Asterisk's first moments
+                    return
             except _NotBooted:
-                if asyncio.get_running_loop().time() > deadline:
+                if late:
                     raise
             await asyncio.sleep(0.1)
 

@@ -115,12 +115,18 @@ async def test_danger_then_recalled_then_transferred_then_routine(
         await other.stop()  # its phone is gone from the line: its caller is recalled within the line
         other.vanish()
         had.vanish()
-        await asyncio.sleep(0.1)
-        await his.dtmf("*110")
-        await hers.dtmf("**110")
         await recalled.wait_heard("music", 14)
         if not kinds(await on.facts(), "SeatLost"):
             assert await recalled.wait_heard("music", 12)
+        # their targets have 15 s: pressed only when the lost seat was found out, and counted on once all four wait
+        await his.dtmf("*110")
+        await hers.dtmf("**110")
+        for _ in range(100):
+            if sum("wait:" in row for row in await on.rows("queue show 110")) == 4:
+                break
+            await asyncio.sleep(0.05)
+        else:
+            raise AssertionError(await on.rows("queue show 110"))
         order: list[str] = []
         one.on_invite = Answer(0.05, hang_up_after=None)
         names = {"13800000001": "recalled", "13800000002": "routine", "13800000003": "transferred",
