@@ -1,7 +1,8 @@
 """Settings of one site's service: `config/site.yaml`, then environment `CTI_…`, then the command line.
 
 Knows: what can be set, its bounds and its defaults (all on loopback). Must not know: who uses it.
-The environment names a nested setting with two underscores: `CTI_REDIS__URL`, `CTI_AMI__PORT`.
+The environment names a nested setting with two underscores: `CTI_REDIS__URL`, `CTI_AMI__PORT`. Longer than 300 lines
+because every setting stands here.
 """
 
 from __future__ import annotations

@@ -14,15 +14,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from cti.core import callbacks, recordings, records, rooms, rules, seats
 from cti.core import events as e
+from cti.core import recordings, records, rooms, rules, seats, tasks
 from cti.core import transfer as machine
-from cti.core.commands import Command, DropPlace, KnockDoor, LayRoute, Record
-from cti.core.model import Call, Callback, CallbackState, Outcome, Party, Phase, Site, Transfer, TransferState
+from cti.core.commands import Command, KnockDoor, LayRoute
+from cti.core.model import Call, Outcome, Party, Phase, Site, Transfer, TransferState
 
 Step = tuple[Call, list[Command]]
-KEEP_US = 3_600_000_000
-"""an ended callback task stays in the list an hour"""
 
 
 def step(site: Site, event: e.Event) -> tuple[Site, list[Command]]:
@@ -32,7 +30,7 @@ def step(site: Site, event: e.Event) -> tuple[Site, list[Command]]:
     if isinstance(event, e.SeatEvent):
         return seats.step(site, event)
     if isinstance(event, e.CALLBACK_EVENTS):
-        return _callback_event(site, event)
+        return tasks.hears(site, event)
     call = site.calls.get(event.ref)
     if call is None:
         if isinstance(event, e.CallerGone):
@@ -47,7 +45,7 @@ def step(site: Site, event: e.Event) -> tuple[Site, list[Command]]:
     call, more = _apply(call, event)
     call, alarm = rooms.alarm(call, event.at)
     made = commands + more + alarm
-    return _tasks(_with(site, call), made), made
+    return tasks.open_due(_with(site, call), made), made
 
 
 def tick(site: Site, now: int) -> tuple[Site, list[Command]]:
@@ -61,18 +59,9 @@ def tick(site: Site, now: int) -> tuple[Site, list[Command]]:
             del calls[ref]
         else:
             calls[ref] = changed
-    site = replace(_tasks(site, commands), calls=calls)
-    tasks = dict(site.callbacks)
-    for ref, task in site.callbacks.items():
-        after = callbacks.expire(task, now)
-        if after.state is CallbackState.ENDED and now > after.ended_at + KEEP_US:
-            del tasks[ref]
-        elif after is not task:
-            tasks[ref] = after
-        if after.state is CallbackState.ENDED is not task.state:
-            commands += _task_ended(after)
-    site, more = seats.tick(replace(site, callbacks=tasks), now)
-    return site, commands + more
+    site, ended = tasks.tick(replace(tasks.open_due(site, commands), calls=calls), now)
+    site, more = seats.tick(site, now)
+    return site, commands + ended + more
 
 
 def next_deadline(site: Site) -> int | None:
@@ -80,7 +69,7 @@ def next_deadline(site: Site) -> int | None:
     due = [machine.deadline(transfer) for call in site.calls.values() for transfer in call.open]
     due += [rooms.deadline(call) for call in site.calls.values()]
     due.append(seats.next_deadline(site))
-    due += [callbacks.deadline(task) for task in site.callbacks.values()]
+    due += [tasks.deadline(site)]
     return min((at for at in due if at is not None), default=None)
 
 
@@ -318,46 +307,3 @@ def _last_end(call: Call) -> int:
 
 def _with(site: Site, call: Call) -> Site:
     return replace(site, calls={**site.calls, call.ref: call})
-
-
-# -- callback tasks ----------------------------------------------------------------------------------------------------
-def _tasks(site: Site, commands: Iterable[Command]) -> Site:
-    """Each `CallbackDue` opens the call's one task. One who was called back has his task already."""
-    due = [c for c in commands if isinstance(c, Record) and c.kind == "CallbackDue" and c.ref not in site.callbacks]
-    if not due:
-        return site
-    opened = {}
-    for record in due:
-        call = site.calls[record.ref]
-        opened[record.ref] = Callback(record.ref, call.hotline, call.caller, str(record.data["why"]),
-                                      str(record.data["priority"]), record.at, since=record.at)  # fmt: skip
-    return replace(site, callbacks={**site.callbacks, **opened})
-
-
-def _callback_event(site: Site, event: e.Event) -> tuple[Site, list[Command]]:
-    """A step of a task goes to that one; the caller's choice opens it."""
-    commands: list[Command] = []
-    call = site.calls.get(event.ref)
-    if isinstance(event, e.CallbackAsked) and call is not None and event.ref not in site.callbacks:
-        commands.append(records.callback(call, event.at, "asked"))
-        site = _tasks(_with(site, replace(call, asked_back=True)), commands)
-    before = site.callbacks.get(event.ref)
-    if before is None:
-        return site, [*commands, records.anomaly(event, "step-of-unknown-callback")]
-    before, ended = callbacks.expire(before, event.at), before.state is CallbackState.ENDED
-    after, rule = callbacks.step(before, event)
-    if isinstance(rule, rules.Anomaly):
-        commands.append(records.anomaly(event, rule.code))
-    if after.state is CallbackState.ENDED and not ended:
-        commands += _task_ended(after)
-    elif isinstance(event, e.CallbackDialled) and after.state is CallbackState.RINGING:
-        commands += _place(after)  # taken from the list while the stand-in still stands
-    return replace(site, callbacks={**site.callbacks, event.ref: after}), commands
-
-
-def _task_ended(task: Callback) -> list[Command]:
-    return [records.callback_ended(task), *_place(task)]
-
-
-def _place(task: Callback) -> list[Command]:
-    return [DropPlace(task.id)] if task.why == "asked" else []

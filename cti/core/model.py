@@ -1,5 +1,5 @@
 """A site's calls, transfers and three-party calls as plain frozen values. Knows: shapes. Must not know: rules
-(transfer.py, conference/, calls.py)."""
+(transfer.py, conference/, calls.py). Longer than 300 lines because they are read together."""
 
 from __future__ import annotations
 

@@ -15,21 +15,20 @@ import contextlib
 import itertools
 import json
 import random
-import signal
 import time
 import urllib.error
 import urllib.request
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
 from cti.dialtest.call import Call
-from cti.dialtest.phone import Answer, Phone
+from cti.dialtest.phone import Answer
 from cti.dialtest.relay import Relay
 from cti.dialtest.report import Report, Run
-from cti.dialtest.scenarios.onekey import whose
+from cti.dialtest.siteblows import BLOWS, Struck
+from cti.dialtest.siteload import Load, calling
 from cti.dialtest.stack import AsteriskSilent, Stage, stage
 from cti.directory import Directory, SiteSip
 from cti.stack import netports
@@ -48,19 +47,8 @@ CALLERS: Final = 3
 EQUAL_S: Final = 2.0
 READY_BAR_MS: Final = 1200.0
 ASK_S: Final = 8.0
-LINE_S: Final = 40.0
 QUALIFY_S: Final = 4.0
 """a cut trunk is noticed, a mended one believed, within this"""
-
-
-@dataclass(slots=True)
-class Load:
-    """What the callers met."""
-
-    faults: list[str] = field(default_factory=list)
-    served: Counter[str] = field(default_factory=Counter)
-    dialled: dict[str, float] = field(default_factory=dict)
-    """caller's number → when he dialled"""
 
 
 async def play_sites(root: RuntimeRoot, state: Path, directory: Directory, config: Path, templates: Path, n: int,
@@ -86,7 +74,9 @@ async def _play(two: Two, n: int, seed: int, tell: Callable[[Run], None] | None)
     for phone in (*two.a.seats.values(), *two.b.seats.values()):
         phone.on_invite = Answer(0.15)
     load = Load()
-    async with _callers(two, load):
+    groups = [("131", two.a.callers, [two.a.seats[OWN_SEAT], two.b.seats[SEAT]]),
+              ("132", two.b.callers, list(two.b.seats.values()))]  # fmt: skip
+    async with calling(groups, load, two.rng):
         for number in range(n):
             before = len(load.faults)
             run = await two.cycle(number)
@@ -116,7 +106,8 @@ class Two:
     """Both sites, and what was measured on them."""
 
     def __init__(self, a: Stage, b: Stage, relay: Relay, rng: random.Random) -> None:
-        self.a, self.b, self.relay, self.rng = a, b, relay, rng
+        self.a, self.b, self.rng = a, b, rng
+        self._whom = Struck(a.instance, b.instance, relay)
         self.blows: Counter[str] = Counter()
         self.struck: list[tuple[float, float]] = []
         self.lent: list[tuple[float, float]] = []
@@ -179,7 +170,7 @@ class Two:
     async def _strike(self, run: Run, what: str) -> None:
         await asyncio.sleep(self.rng.uniform(0.0, 0.3))
         t0 = time.monotonic()
-        await BLOWS[what](self)
+        await BLOWS[what](self._whom, self.rng)
         self.blows[what] += 1
         self.struck.append((t0, time.monotonic() + QUALIFY_S))
         equal = await self._equal(EQUAL_S)
@@ -273,104 +264,3 @@ def _from(call: Call) -> str:
     """The site whose caller this is, by what the phone was shown; its own when nothing says else."""
     told = call.invite.headers.get("X-Hotline") or ""
     return next((part.partition("=")[2] for part in told.split("; ") if part.startswith("site=")), OWNER)
-
-
-# -- the callers -------------------------------------------------------------------------------------------------------
-@contextlib.asynccontextmanager
-async def _callers(two: Two, load: Load) -> AsyncIterator[None]:
-    """Callers of both sites, one call after another, until the block is left; calls under way are finished."""
-    over = asyncio.Event()
-    async with asyncio.TaskGroup() as group:
-        for on, seats in ((two.a, [two.a.seats[OWN_SEAT], two.b.seats[SEAT]]), (two.b, list(two.b.seats.values()))):
-            for n, caller in enumerate(on.callers):
-                where = "A" if on is two.a else "B"
-                group.create_task(_calling(caller, seats, f"13{'1' if where == 'A' else '2'}{n}", load, over, two.rng))
-        try:
-            yield
-        finally:
-            over.set()
-
-
-async def _calling(caller: Phone, seats: list[Phone], stem: str, load: Load, over: asyncio.Event,
-                   rng: random.Random) -> None:  # fmt: skip
-    count = 0
-    while not over.is_set():
-        count += 1
-        cli = f"{stem}{count:07d}"
-        load.dialled[cli] = time.monotonic()
-        call = await caller.dial("12345", caller_id=cli)
-        fault = await _one_call(call, seats, cli, load, rng)
-        if fault:
-            load.faults.append(f"caller {cli}, call {count}: {fault}")
-        call.hangup()
-        with contextlib.suppress(TimeoutError):
-            await call.wait_ended(3)
-        await asyncio.sleep(rng.uniform(0.05, 0.4))
-
-
-async def _one_call(call: Call, seats: list[Phone], cli: str, load: Load, rng: random.Random) -> str:
-    end = time.monotonic() + LINE_S
-    while time.monotonic() < end:
-        if call.t_ended is not None:
-            return f"lost after {call.t_ended - load.dialled[cli]:.1f} s, status {call.status}"
-        seat = await whose(seats, cli, 0.5)
-        if seat is None:
-            continue
-        with contextlib.suppress(TimeoutError):
-            if await seat.wait_answered(5):
-                await call.wait_heard(seat.phone.name, 3)
-                await seat.wait_heard(call.phone.name, 3)
-                await asyncio.sleep(rng.uniform(0.6, 1.6))
-                load.served[seat.phone.user] += 1
-                return "dropped while talking" if any(c.t_ended is not None for c in (call, seat)) else ""
-    return f"nobody answered within {LINE_S:g} s"
-
-
-# -- the blows ---------------------------------------------------------------------------------------------------------
-async def _kill(on: Instance, two: Two) -> None:
-    service = on.children["cti"]
-    service.kill(signal.SIGKILL)
-    await service.wait()
-    await asyncio.sleep(two.rng.uniform(0.0, 1.5))
-    await service.restart()
-
-
-async def _borrower(two: Two) -> None:
-    await _kill(two.a.instance, two)
-
-
-async def _owner(two: Two) -> None:
-    await _kill(two.b.instance, two)
-
-
-async def _redis(two: Two) -> None:
-    valkey = two.a.instance.children["valkey"]
-    valkey.kill(signal.SIGKILL)
-    await valkey.wait()
-    await asyncio.sleep(two.rng.uniform(0.0, 2.0))
-    await valkey.restart()
-
-
-async def _redis_stop(two: Two) -> None:
-    valkey = two.a.instance.children["valkey"]
-    valkey.kill(signal.SIGSTOP)
-    try:
-        await asyncio.sleep(two.rng.uniform(0.5, 3.0))
-    finally:
-        valkey.kill(signal.SIGCONT)
-
-
-async def _trunk(two: Two) -> None:
-    two.relay.up = False
-    try:
-        await asyncio.sleep(two.rng.uniform(0.5, 8.0))
-    finally:
-        two.relay.up = True
-
-
-async def _none(two: Two) -> None:
-    await asyncio.sleep(0)
-
-
-BLOWS = {"borrower -9": _borrower, "owner -9": _owner, "redis -9": _redis, "redis STOP": _redis_stop,
-         "trunk": _trunk, "none": _none}  # fmt: skip

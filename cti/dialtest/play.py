@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from cti.dialtest.chaos import Chaos
 from cti.dialtest.report import Report, Run, gaps
-from cti.dialtest.scenarios import callback, conference, everykey, onekey, queue, races, room, roomraces, seats
+from cti.dialtest.scenarios import callback, conference, everykey, onekey, queue, races, room, roomraces, seat, seats
 from cti.dialtest.scenarios.scene import SEATS
 from cti.dialtest.stack import AsteriskSilent, Phone, Stage, StreamAway, Target, stage
 from cti.ladder import ladder
@@ -69,7 +69,7 @@ SCENARIOS: dict[str, Scenario] = {
         room.SEATS, roomraces.one, 2),
     "seats": Scenario(
         "登录、置忙、话后整理、漏接、专席、杀服务与 Asterisk，依次 / a seat's status, story by story",
-        seats.SEATS, seats.one, 1, seats.prepare),
+        seat.SEATS, seats.one, 1, seat.prepare),
     "callback": Scenario(
         "排队时按 1，轮到时座席回电（仅内嵌的一套） / presses 1 in line, is called back at his turn (embedded)",
         callback.SEATS, callback.one, 1),

@@ -6,7 +6,8 @@ and they run out by their own clock.
 
 Every order says how things should stand and is repeated by the book until its effect is heard of; what failed is
 therefore logged and left to the next time. What the book does not repeat (a seat's way home, rows of leases that are
-over) is kept here in `_rest` until Asterisk has it.
+over) is kept here in `_rest` until Asterisk has it. Longer than 300 lines because one task's order of acts is not
+understood in halves.
 """
 
 from __future__ import annotations

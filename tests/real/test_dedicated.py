@@ -13,8 +13,8 @@ import pytest
 import pytest_asyncio
 
 from cti.dialtest.phone import Answer, Ring
-from cti.dialtest.scenarios import seats
-from cti.dialtest.scenarios.seats import calls_of, dial, fact, ready_only, rung
+from cti.dialtest.scenarios import seat, seats
+from cti.dialtest.scenarios.seat import calls_of, dial, fact, ready_only, rung
 from cti.dialtest.stack import Stage
 from cti.stack.root import RuntimeRoot
 from cti.web.auth import Tokens, Who
@@ -72,8 +72,8 @@ async def test_put_into_a_general_line_at_run_time_it_is_not_rung_and_taken_out(
     service.kill(signal.SIGKILL)
     await service.wait()
     await service.restart()
-    await seats.agree(on)
-    assert ("12345", "8001") not in await seats.members(on)
+    await seat.agree(on)
+    assert ("12345", "8001") not in await seat.members(on)
 
 
 async def test_a_loop_and_a_caller_of_its_own_platform_are_refused_by_code(on: Stage) -> None:

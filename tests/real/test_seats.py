@@ -17,8 +17,8 @@ import pytest_asyncio
 from click.testing import CliRunner, Result
 
 from cti.__main__ import main
-from cti.dialtest.scenarios import seats
-from cti.dialtest.scenarios.seats import AGENT, PIN, paused
+from cti.dialtest.scenarios import seat, seats
+from cti.dialtest.scenarios.seat import AGENT, PIN, paused
 from cti.dialtest.stack import Stage, stage
 from cti.directory import load_directory
 from cti.share import folder
@@ -32,11 +32,11 @@ pytestmark = pytest.mark.real
 @contextlib.asynccontextmanager
 async def open_site(runtime_root: RuntimeRoot, tmp_path: Path) -> AsyncIterator[Stage]:
     """An instance of the scenario's own site; afterwards no channel is left."""
-    config = seats.prepare(folder("config"), tmp_path / "config")
+    config = seat.prepare(folder("config"), tmp_path / "config")
     directory = load_directory(config, dt.date.today())
     async with (
         Instance(runtime_root, tmp_path / "s", directory, config, folder("dialplan")) as instance,
-        stage(instance, seats=seats.SEATS, callers=2) as made,
+        stage(instance, seats=seat.SEATS, callers=2) as made,
     ):
         yield made
         for phone in (*made.callers, *made.seats.values()):
@@ -129,15 +129,15 @@ async def test_a_seat_that_rings_in_vain_is_taken_out_with_the_service_dead(on: 
     service = on.instance.children["cti"]
     service.kill(signal.SIGKILL)
     await service.wait()
-    await seats.ready_only(on, "1001")
+    await seat.ready_only(on, "1001")
     cli = "13912360001"
     caller = await on.callers[0].dial("12345", caller_id=cli)
     await paused(on, "1001", "missed", seconds=14)
-    assert seats.calls_of(on, "1001", cli) == seats.MISSES
+    assert seat.calls_of(on, "1001", cli) == seat.MISSES
     caller.hangup()
     await service.restart()
-    await seats.agree(on)
-    told = await seats.fact(on, "SeatStatus", seat="1001", status="paused", reason="missed")
+    await seat.agree(on)
+    told = await seat.fact(on, "SeatStatus", seat="1001", status="paused", reason="missed")
     assert told.source == "cel"
 
 

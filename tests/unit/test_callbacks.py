@@ -9,7 +9,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from cti.core import asking, callbacks, calls
+from cti.core import asking, callbacks, tasks
 from cti.core import events as e
 from cti.core.answer_rate import EndedCall, answer_rate
 from cti.core.commands import Command, DropPlace, Record
@@ -134,7 +134,7 @@ def test_an_emergency_is_first_in_the_list_and_nobody_is_forgotten_in_silence() 
     assert play.site.callbacks[REF].priority == "high"
     play(e.ClockTicked("", us(5) + callbacks.LIFE_US))
     assert play.records("CallbackEnded")[0].data["result"] == "expired"
-    play(e.ClockTicked("", us(5) + callbacks.LIFE_US + calls.KEEP_US + 1))
+    play(e.ClockTicked("", us(5) + callbacks.LIFE_US + tasks.KEEP_US + 1))
     assert play.site == Site()
 
 
@@ -185,12 +185,12 @@ class Tasks(RuleBasedStateMachine):
             assert (task.state is CallbackState.ENDED) == bool(task.result) and task.attempts >= 0
 
     def teardown(self) -> None:
-        self.now += callbacks.LIFE_US + callbacks.TALKING_US + 2 * calls.KEEP_US
+        self.now += callbacks.LIFE_US + callbacks.TALKING_US + 2 * tasks.KEEP_US
         for _ in range(2):
             made = self.memory.tick(self.now)
             self.commands += made
             self.facts += [fact_of(r, "live") for r in records(made) if self.memory.first_time(r.key)]
-            self.now += 2 * calls.KEEP_US
+            self.now += 2 * tasks.KEEP_US
         assert Counter(c.kind for c in self.commands if isinstance(c, Record))["CallbackEnded"] == 1
         assert not self.memory.site.callbacks and not self.memory.site.calls
         assert replay_call(self.facts) == []
