@@ -244,6 +244,7 @@ class Service:
         await self.switch.forget_routes()  # a division that has left config/ must not keep its old route
         await self._publish()
         self.leases.link_up()
+        self.reconcile.link_up()
         await self.intake.link_up()
         with contextlib.suppress(AmiTimeout, AmiRefused):  # looked at again within the minute
             await self.seating.agree(now_us())

@@ -45,31 +45,36 @@ class Reconcile:
                  sure_s: float = SURE_S) -> None:  # fmt: skip
         self._ami, self._site, self._backlog, self._hear, self._now = ami, site, backlog, hear, now_us
         self._sure_s = sure_s
+        self._owed = False
 
     async def run(self, complete: Callable[[], bool]) -> None:
         """Until cancelled: once after each full catch-up (``complete``), and every `AGAIN_S`."""
         clock = asyncio.get_running_loop().time
         due = 0.0
         while True:
-            if not complete():
-                due = 0.0
-            elif clock() >= due:
-                await self.run_once()
+            if self._owed or not complete():
+                self._owed, due = False, 0.0
+            if complete() and clock() >= due and await self.run_once() is not None:
                 due = clock() + AGAIN_S
             await asyncio.sleep(LOOK_S)
 
-    async def run_once(self) -> int:
-        """Close what has no channel; how many. Nothing while steps wait, or Asterisk does not answer."""
+    def link_up(self) -> None:
+        """Asterisk answers (again): it may have been restarted, between two of our looks as well."""
+        self._owed = True
+
+    async def run_once(self) -> int | None:
+        """Close what has no channel; how many. None, nothing can be said: steps wait, or Asterisk does not answer."""
         try:
             lost = await self._without_channel(set(self._site().calls))
-            if not lost:
-                return 0
-            await asyncio.sleep(self._sure_s)
-            lost = await self._without_channel(lost)
+            if lost:
+                await asyncio.sleep(self._sure_s)
+                lost = await self._without_channel(lost)
+            if lost is None:
+                return None
             started = started_at(await self._ami.action("CoreStatus")) if lost else None
         except AmiError as why:
             log.info("channels_not_asked", why=str(why))
-            return 0
+            return None
         now = self._now()
         for ref in sorted(lost):
             began = self._site().calls[ref].arrived_at
@@ -78,13 +83,15 @@ class Reconcile:
             self._hear(e.CallerGone(ref, at), f"gone/{ref}")
         return len(lost)
 
-    async def _without_channel(self, refs: set[str]) -> set[str]:
-        """Those of ``refs`` that are in progress and have no channel."""
-        if not self._in_progress(refs) or self._backlog():
+    async def _without_channel(self, refs: set[str]) -> set[str] | None:
+        """Those of ``refs`` that are in progress and have no channel; None while steps wait."""
+        if not self._in_progress(refs):
             return set()
+        if self._backlog():
+            return None
         there = {str(row.get("Uniqueid") or "") for row in await self._ami.list_action("CoreShowChannels")}
         if self._backlog():
-            return set()
+            return None
         return {ref for ref in self._in_progress(refs) if channel_of(ref) not in there}
 
     def _in_progress(self, refs: set[str]) -> set[str]:

@@ -223,8 +223,7 @@ async def test_asterisk_dies_and_what_was_recorded_plays(on: Stage) -> None:
     asterisk.kill(signal.SIGKILL)
     await asterisk.wait()
     await asterisk.restart()
-    # channels are looked at when the link is back, or, if it was down too shortly to be noticed, every minute
-    assert await on.wait_fact("CallEnded", arrived.ref, 75)
+    assert await on.wait_fact("CallEnded", arrived.ref, 20)
     fact = indexed(await settled(on))
     assert int(str(fact.data["ms"])) > 1000
     with wave.open(str(place(on, fact))) as file:

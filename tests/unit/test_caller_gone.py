@@ -125,14 +125,36 @@ async def test_nobody_is_asked_while_steps_wait_or_nobody_calls() -> None:
     assert await rig.reconcile.run_once() == 0 and rig.asterisk.asked == 0
     rig.play(e.CallArrived(REF, us(1732406400), "12345"))
     rig.waiting = 1
-    assert await rig.reconcile.run_once() == 0 and rig.asterisk.asked == 0
+    assert await rig.reconcile.run_once() is None and rig.asterisk.asked == 0
 
 
 async def test_an_asterisk_that_does_not_answer_closes_nothing() -> None:
     rig = Rig()
     rig.play(e.CallArrived(REF, us(1732406400), "12345"))
     rig.asterisk.fault = AmiTimeout("CoreShowChannels", 5)
-    assert await rig.reconcile.run_once() == 0 and rig.heard == []
+    assert await rig.reconcile.run_once() is None and rig.heard == []
+
+
+@pytest.mark.parametrize("waits", [False, True])
+async def test_an_asterisk_restarted_between_two_looks_is_looked_at_at_once(
+    monkeypatch: pytest.MonkeyPatch, waits: bool
+) -> None:
+    """Not at the next minute: its link was down for less than a look takes; nor when steps still wait just then."""
+    monkeypatch.setattr("cti.reconcile.LOOK_S", 0.01)
+    rig = Rig()
+    rig.play(e.CallArrived(REF, us(1732406400), "12345"))
+    rig.asterisk.channels = [REF]
+    async with asyncio.TaskGroup() as group:
+        running = group.create_task(rig.reconcile.run(lambda: True))
+        await asyncio.sleep(0.05)
+        rig.asterisk.channels, rig.waiting = [], int(waits)
+        assert rig.asterisk.asked == 1, "the next look is a minute away"
+        rig.reconcile.link_up()
+        await asyncio.sleep(0.05)
+        rig.waiting = 0
+        await asyncio.sleep(0.15)
+        running.cancel()
+    assert [key for _, key in rig.heard] == [f"gone/{REF}"]
 
 
 @pytest.mark.parametrize("status", [{}, {"CoreStartupDate": "soon", "CoreStartupTime": "x"}])
