@@ -37,8 +37,9 @@ async def settled(on: Stage, files: int = 1, kind: str = "RecordingIndexed") -> 
 
 
 def indexed(facts: list[Fact], part: str = "main") -> Fact:
-    (one,) = [f for f in facts if f.kind == "RecordingIndexed" and f.data["part"] == part]
-    return one
+    found = [f for f in facts if f.kind == "RecordingIndexed" and f.data["part"] == part]
+    assert len(found) == 1, [(f.kind, f.data) for f in facts if f.kind.startswith("Recording")]
+    return found[0]
 
 
 async def swapped(on: Stage, call: Call, seat: Call) -> Call:

@@ -14,4 +14,5 @@ pytestmark = pytest.mark.real
                                              ("callback", 2)])  # fmt: skip
 async def test_scenario(instance: Instance, scenario: str, n: int) -> None:
     report = await play(instance, scenario, n, seed=20261124)
-    assert report.passed, [run for run in report.runs if run.faults] or report.leftovers
+    wrong = [(run.ref, run.faults, run.own_late_ms) for run in report.runs if run.faults]
+    assert report.passed, wrong or report.leftovers
