@@ -1,5 +1,5 @@
-"""119 brought into a three-party call over a trunk, on a real telephone outside: joined, left alone with the caller; and
-what the seats are told when the trunk does not lead there."""
+"""119 brought into a three-party call over a trunk, on a real telephone outside: joined, left alone with the caller;
+and what the seats are told when the trunk does not lead there."""
 
 from __future__ import annotations
 
