@@ -91,6 +91,7 @@ async def play(where: Instance | Target, scenario: str, n: int, seed: int, besid
     beside = max(1, min(beside, n, chosen.most))
     monkey = Chaos(where, seed) if chaos and isinstance(where, Instance) else None
     async with stage(where, seats=chosen.seats, callers=beside) as on:
+        on.harmed = monkey is not None
 
         async def worker(caller: Phone) -> None:
             for number in numbers:
