@@ -1,4 +1,4 @@
-"""He who keeps being dropped, or chose a callback nobody can make, is told so in the end: never a wait for ever or goodbye."""
+"""Who keeps being dropped, or chose a callback nobody can make, is told so in the end: no wait for ever, no goodbye."""
 
 from __future__ import annotations
 

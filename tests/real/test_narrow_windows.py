@@ -89,7 +89,8 @@ async def brief(runtime_root: RuntimeRoot, directory: Directory, tmp_path: Path)
     plan = tmp_path / "dialplan"
     shutil.copytree(folder("dialplan"), plan)
     hotline = plan / "hotline.conf"
-    hotline.write_text(widen(hotline.read_text(), "[seat-answered]\nexten => s,1,Set(SHARED(WAITS,${CALLCHAN})=)", SWAP_S))
+    first = "[seat-answered]\nexten => s,1,Set(SHARED(WAITS,${CALLCHAN})=)"
+    hotline.write_text(widen(hotline.read_text(), first, SWAP_S))
     async with (
         Instance(runtime_root, tmp_path / "state", directory, folder("config"), plan) as made,
         stage(made, seats=["1001", "8001"], callers=1) as on,

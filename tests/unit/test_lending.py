@@ -293,10 +293,9 @@ async def test_a_seat_whose_lease_was_lost_comes_home_when_nobody_may_ring_it_an
     tmp_path: Path, damage: str
 ) -> None:
     mail, clock, a, b = await lend(tmp_path)
-    async with b.running():
-        async with a.running():
-            await b.desk.ask(B, "1001", A, 20, "")
-            await until(lambda: a.states() == ["active"])
+    async with b.running(), a.running():
+        await b.desk.ask(B, "1001", A, 20, "")
+        await until(lambda: a.states() == ["active"])
     if damage == "gone":
         b.path.unlink()
     else:
