@@ -22,8 +22,8 @@ from cti.core.zone import SHANGHAI
 from cti.web.auth import Tokens, Who
 
 STATES = {"proposed": "待定 proposed", "listed": "在名单 listed", "ended": "已结束 ended"}
-ENDS = {"expired": "到期 expired", "lapsed": "无人决定 lapsed", "rejected": "未批准 rejected", "removed": "已移出 removed",
-        "appeal": "申诉成立 appeal granted"}  # fmt: skip
+ENDS = {"expired": "到期 expired", "lapsed": "无人决定 lapsed", "rejected": "未批准 rejected",
+        "removed": "已移出 removed", "appeal": "申诉成立 appeal granted"}  # fmt: skip
 BY = click.option("--by", envvar="CTI_NAME", required=True, metavar="NAME",
                   help="办理人姓名或工号，或环境变量 CTI_NAME / who does it, or CTI_NAME")  # fmt: skip
 NOTE = click.option("--note", default="", help="说明 / a note, kept on record")
@@ -86,7 +86,8 @@ def _ask(url: str, token: str, body: dict[str, Any] | None) -> Any:
 
 @nuisance.command("list")
 @JSON
-@click.option("--all", "everything", is_flag=True, help="含提议与一天内结束的 / proposals and the last day's ended ones too")
+@click.option("--all", "everything", is_flag=True,
+              help="含提议与一天内结束的 / proposals and the last day's ended ones too")  # fmt: skip
 @click.pass_obj
 def list_command(ask: Ask, as_json: bool, everything: bool) -> None:
     """在名单里的，含 nuisance.yaml 的 / who is listed, nuisance.yaml's entries too."""
@@ -129,7 +130,8 @@ def show(ask: Ask, entry: str, as_json: bool) -> None:
 @click.option("--reason", required=True, help="事由 / why")
 @click.option("--evidence", multiple=True, required=True, metavar="REF",
               help="来电编号，可多次 / ref of a call (cti trace), may be repeated")  # fmt: skip
-@click.option("--days", type=click.IntRange(1, 730), default=None, help="期限，天 / for so many days  [default: the site's]")
+@click.option("--days", type=click.IntRange(1, 730), default=None,
+              help="期限，天 / for so many days  [default: the site's]")  # fmt: skip
 @BY
 @click.pass_obj
 def propose(ask: Ask, number: str, reason: str, evidence: tuple[str, ...], days: int | None, by: str) -> None:
@@ -142,7 +144,8 @@ def propose(ask: Ask, number: str, reason: str, evidence: tuple[str, ...], days:
 
 @nuisance.command()
 @click.argument("entry")
-@click.option("--days", type=click.IntRange(1, 730), default=None, help="期限，天 / for so many days  [default: as proposed]")
+@click.option("--days", type=click.IntRange(1, 730), default=None,
+              help="期限，天 / for so many days  [default: as proposed]")  # fmt: skip
 @NOTE
 @BY
 @click.pass_obj
@@ -217,7 +220,8 @@ def _table(rows: list[dict[str, Any]], as_json: bool) -> None:
     if not rows:
         click.echo("没有 / none")
         return
-    table = Table("编号/entry", "号码/number", "状态/state", "事由/reason", "批准/approved by", "至/until", "申诉/appeal")
+    table = Table("编号/entry", "号码/number", "状态/state", "事由/reason", "批准/approved by", "至/until",
+                  "申诉/appeal")  # fmt: skip
     for row in rows:
         opened = row.get("appeal") and row["appeal"]["open"]
         state = ENDS.get(row.get("how", ""), STATES[row["state"]])

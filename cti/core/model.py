@@ -347,8 +347,8 @@ class Callback:
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """All live calls of one installation and its callback tasks, by correlation id, its seats, by number, and its nuisance
-    list, by entry."""
+    """All live calls of one installation and its callback tasks, by correlation id, its seats, by number, and its
+    nuisance list, by entry."""
 
     calls: Mapping[str, Call] = field(default_factory=dict)
     callbacks: Mapping[str, Callback] = field(default_factory=dict)

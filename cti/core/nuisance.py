@@ -171,8 +171,8 @@ def listed(site: Site) -> dict[str, Listing]:
 
 
 def row(until_us: int, entry: str) -> str:
-    """An entry as AstDB has it, ``nuisance/<number>`` → ``<end, s since the epoch>~<id>``; the dialplan looks at its own
-    clock."""
+    """An entry as AstDB has it, ``nuisance/<number>`` → ``<end, s since the epoch>~<id>``; the dialplan looks at its
+    own clock."""
     return f"{until_us // 1_000_000}~{entry}"
 
 
