@@ -55,8 +55,11 @@ class NuisanceList:
         self.rule = ShortCalls(short.calls, short.seconds, short.minutes) if short else None
         self.file = {normalise_caller(n.number).number: n for n in directory.nuisance}
         """by number: what nuisance.yaml lists"""
+        self._ends = {number: _end(entry.until) for number, entry in self.file.items()}
         self._laid: dict[str, str] | None = None
         """what AstDB holds; None: not known"""
+        self._good_until = 0
+        """when the first of its rows ends (µs)"""
         self._changed = asyncio.Event()
         self._renew()
         runtime.listeners.append(self._saw)
@@ -72,10 +75,11 @@ class NuisanceList:
 
     def wanted(self, site: Site) -> dict[str, str]:
         """Number → row. Of a number in both the later end holds."""
-        ends = {number: (_end(entry.until), "file") for number, entry in self.file.items()}
+        ends = {number: (end, "file") for number, end in self._ends.items()}
         for number, one in nuisance.listed(site).items():
             ends[number] = max(ends.get(number, (0, "")), (one.until, one.id))
-        return {number: nuisance.row(until, name) for number, (until, name) in ends.items() if until > self._now()}
+        now = self._now()
+        return {number: nuisance.row(until, name) for number, (until, name) in ends.items() if until > now}
 
     def tell(self) -> None:
         """Have every open entry the ledger last had whole some hours ago told again. At a start before anything else is
@@ -83,7 +87,8 @@ class NuisanceList:
         now = self._now()
         for one in self._runtime.site.nuisance.values():
             if one.state is not ListingState.ENDED and now - one.told_at >= nuisance.STANDS_US:
-                self._runtime.hear(nuisance.stands(one, now), "service", f"nuisance/{one.id}/stands/{now}")
+                turn = now // nuisance.STANDS_US
+                self._runtime.hear(nuisance.stands(one, now), "service", f"nuisance/{one.id}/stands/{turn}")
 
     async def keep(self) -> None:
         """Until cancelled."""
@@ -95,12 +100,13 @@ class NuisanceList:
                     await self._changed.wait()
             except TimeoutError:
                 pass
+            changed = self._changed.is_set()
             self._changed.clear()
             await self._propose()
             self.tell()
             if clock() >= full:
                 full, self._laid = clock() + FULL_S, None
-            if self._ami.connected:
+            if self._ami.connected and (changed or self._laid is None or self._now() >= self._good_until):
                 try:
                     await self._publish()
                 except AmiError as why:
@@ -117,6 +123,7 @@ class NuisanceList:
                     await self._delete(FREE, number)
         wanted = self.wanted(self._runtime.site)
         self._laid = None  # until all of it is done
+        self._good_until = min((int(text.partition("~")[0]) for text in wanted.values()), default=1 << 40) * 1_000_000
         for number, text in wanted.items():
             if laid.get(number) != text:
                 await self._ami.action("DBPut", {"Family": FAMILY, "Key": number, "Val": text})
@@ -185,7 +192,7 @@ class NuisanceList:
             if one.state is not ListingState.ENDED:
                 made[str(one.state)] += 1
                 made["appealed"] += bool(one.appealed_at)
-        made["listed"] += sum(_end(entry.until) > now for entry in self.file.values())
+        made["listed"] += sum(end > now for end in self._ends.values())
         return made
 
 

@@ -52,7 +52,7 @@ def listable(text: str, never: Collection[str] = ()) -> str | No:
     number = normalise_caller(text).number
     if not (3 <= len(number) <= 20 and number.isascii() and number.lstrip("+").isdecimal()):
         return No("nuisance-no-number")
-    return No("nuisance-own-number") if number in never else number
+    return No("nuisance-own-number") if number.lstrip("+") in never else number
 
 
 def propose(site: Site, entry: str, number: str, by: str, reason: str, evidence: Collection[str], days: int, at: int,

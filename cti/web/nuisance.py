@@ -121,10 +121,12 @@ class NuisanceApi:
 
     async def _get(self, request: web.Request) -> web.Response:
         who, one = self._who(request), self._known(request)
-        files = await asyncio.to_thread(lambda: [list(self._folder.files(ref=ref)) for ref in one.evidence])
-        calls = [{"call": ref, "at": int(ref.partition("-")[2].partition(".")[0]) * 1_000_000, "recordings": found}
-                 for ref, found in zip(one.evidence, files, strict=True)]  # fmt: skip
-        return answer({**show(one, who), "calls": calls if who.role == "supervisor" else one.evidence}, 200)
+        refs = one.evidence if who.role == "supervisor" else ()  # recordings are a supervisor's matter
+        files = await asyncio.to_thread(lambda: {ref: list(self._folder.files(ref=ref)) for ref in refs})
+        calls = [{"call": ref, "at": int(ref.partition("-")[2].partition(".")[0]) * 1_000_000,
+                  "recordings": files.get(ref, [])}
+                 for ref in one.evidence]  # fmt: skip
+        return answer({**show(one, who), "calls": calls}, 200)
 
     async def _propose(self, request: web.Request) -> web.Response:
         who = self._who(request)
