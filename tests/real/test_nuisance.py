@@ -139,13 +139,34 @@ async def test_listed_hears_the_notice_and_gets_through_with_the_service_well_an
     call.hangup()
     last = next(f for f in await ended(on, f"0{LISTED}") if f.kind == "CallEnded")
     assert (last.data["outcome"], last.data["notice"]) == ("unasked", "told")
-    # 110 serves the same number at once
+    # 110 serves the same number at once, and who is handed over to 12345 from there hears no notice
     call = await caller.dial("110", caller_id=LISTED)
     assert await served(on, call, LISTED) < 1.5
+    await seat_of(on, "81", LISTED).dtmf("*12345")
+    given = await whose([on.seats["1001"], on.seats["1002"]], LISTED, 5)
+    assert given is not None
+    await call.wait_heard(given.phone.name, 4)
     call.hangup()
     assert "NuisanceTold" not in kinds(await ended(on, LISTED))
     text = metrics(on)
     assert 'cti_nuisance_notices_total{what="told"} 2.0' in text and 'what="key"} 1.0' in text
+    # danger to life: for a day he is asked nothing
+    call = await caller.dial("12345", caller_id=f"0086{LISTED}")
+    await call.wait_answered(3)
+    await call.dtmf("1")
+    await served(on, call, f"0086{LISTED}")
+    await seat_of(on, "10", f"0086{LISTED}").dtmf("**110")
+    taken = await whose([on.seats["8101"], on.seats["8102"]], f"0086{LISTED}", 5)
+    assert taken is not None
+    call.hangup()
+    await ended(on, f"0086{LISTED}")
+    call = await caller.dial("12345", caller_id=f"+86{LISTED[:-1]}9")  # another number: not listed, not freed
+    await served(on, call, f"+86{LISTED[:-1]}9")
+    call.hangup()
+    again = await on.callers[1].dial("12345", caller_id=LISTED)
+    assert await served(on, again, LISTED) < 1.5
+    again.hangup()
+    await on.rows(f"database del nuisance-free {LISTED}")
     # the service dies while another hears it; he stays on the line, and is let in after the music
     short_notice(on)
     call = await caller.dial("12345", caller_id=f"86{LISTED}")
@@ -155,6 +176,12 @@ async def test_listed_hears_the_notice_and_gets_through_with_the_service_well_an
     assert waited > 2
     assert call.heard().longest_without({"music", "1001", "1002"}, (call.t_answered or 0) + 0.3) < 250
     call.hangup()
+
+
+def seat_of(on: Stage, numbers: str, cli: str) -> Call:
+    """The living call of this caller at a seat whose number begins so."""
+    return next(c for n, p in on.seats.items() if n.startswith(numbers) for c in p.calls
+                if c.caller.user == cli and c.t_answered and c.t_ended is None)  # fmt: skip
 
 
 def on_screen(on: Stage, cli: str) -> str:

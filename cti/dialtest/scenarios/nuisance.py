@@ -22,7 +22,8 @@ from cti.web.auth import Tokens, Who
 
 SEATS = ("1001", "1002", "8101", "8102")
 STORIES = ("key", "stayed", "110", "left", "removed")
-SILENCE_BAR_MS = 250.0
+SILENCE_BAR_MS = 700.0
+"""a spoken notice pauses up to 0.43 s between its sentences; a place without an exit is silent for seconds"""
 EVIDENCE = "530100-1795484553.20"
 NOTICE_S = 40.0
 """the spoken notice and the music after it, with room"""
