@@ -39,6 +39,7 @@ from cti.lending.letters import Letters
 from cti.lending.line import Line
 from cti.meters import AgiMeter, AmiMeter, LedgerMeter, RecordingMeter
 from cti.metrics import Metrics
+from cti.nuisance import NuisanceList
 from cti.overview import Overview
 from cti.reconcile import Reconcile
 from cti.recordings.folder import Folder
@@ -52,6 +53,7 @@ from cti.web.callbacks import CallbacksApi
 from cti.web.conferences import ConferencesApi
 from cti.web.disputes import DisputesApi
 from cti.web.leases import LeasesApi
+from cti.web.nuisance import NuisanceApi
 from cti.web.recordings import RecordingsApi
 from cti.web.seats import SeatsApi
 from cti.web.server import Api, WebServer
@@ -133,10 +135,11 @@ class Service:
             self.recordings, recording.enabled, recording.min_free_mb << 20, recording.keep_days,
             lambda: self.runtime.site, self._on_record, lambda: self.intake.complete, now_us,
             RecordingMeter(self.metrics))  # fmt: skip
-        book = entry_book(directory)
+        self.nuisance = NuisanceList(directory, self.ami, self.runtime, entry_book(directory), lambda: seating.known,
+                                     now_us)
         self.agi = FastAgiServer(
             settings.agi.host, settings.agi.port,
-            {"entry": make_entry(lambda: book, lambda: local().date()),
+            {"entry": make_entry(self.nuisance.book, lambda: local().date()),
              "login": make_login(lambda seat, agent, pin: seating.log_in(seat, agent, pin, "phone", now_us()))},
             limits=AgiLimits(sessions=settings.agi.max_sessions), meter=AgiMeter(self.metrics))  # fmt: skip
         self.letters = Letters(settings.site.code, settings.redis.url, timeout=settings.timers.redis)
@@ -159,6 +162,7 @@ class Service:
         async with asyncio.TaskGroup() as group:
             group.create_task(self.ledger.run())
             self.seating.known = adopted = await self.history.adopt()
+            self.nuisance.tell()
             if not adopted:
                 self.intake.since = await self.history.since_us()
             # What is there for good (modules, classes, the last day) is never walked again for cycles: that stopped
@@ -171,6 +175,7 @@ class Service:
             group.create_task(self.intake.run())
             group.create_task(self.reconcile.run(lambda: self.intake.complete))
             group.create_task(self._poll())
+            group.create_task(self.nuisance.keep())
             group.create_task(self.leases.run())
             if self.settings.lending.auto:
                 group.create_task(self._overflow().run())
@@ -208,6 +213,7 @@ class Service:
             DisputesApi(tokens, self._decisions, now_us),
             SeatsApi(self.runtime, tokens, self.seating, self.overview.seats, now_us),
             CallbacksApi(self.runtime, tokens, self.directory, now_us),
+            NuisanceApi(self.runtime, tokens, self.nuisance, self.recordings, now_us),
         )
 
     async def _decisions(self, since_ms: int) -> list[Fact]:
@@ -224,6 +230,7 @@ class Service:
     async def _merged(self) -> None:
         """The ledger is known after all: the lines are held to it."""
         self.seating.known = True
+        self.nuisance.link_up()
         with contextlib.suppress(AmiError):
             await self.seating.agree(now_us())
 
@@ -244,6 +251,7 @@ class Service:
         await self.switch.forget_routes()  # a division that has left config/ must not keep its old route
         await self._publish()
         self.leases.link_up()
+        self.nuisance.link_up()
         self.reconcile.link_up()
         await self.intake.link_up()
         with contextlib.suppress(AmiTimeout, AmiRefused):  # looked at again within the minute
@@ -299,4 +307,6 @@ class Service:
                 with contextlib.suppress(AmiError):  # the link's own end is told elsewhere; it publishes all anew
                     await self._publish()
             self.overview.gauge(self.metrics)
+            for state, count in self.nuisance.counts().items():
+                self.metrics.nuisance_entries.labels(state).set(count)
             await asyncio.sleep(POLL_S)

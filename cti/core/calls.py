@@ -15,7 +15,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from cti.core import events as e
-from cti.core import recordings, records, rooms, rules, seats, tasks
+from cti.core import nuisance, recordings, records, rooms, rules, seats, tasks
 from cti.core import transfer as machine
 from cti.core.commands import Command, KnockDoor, LayRoute
 from cti.core.model import Call, Outcome, Party, Phase, Site, Transfer, TransferState
@@ -29,6 +29,8 @@ def step(site: Site, event: e.Event) -> tuple[Site, list[Command]]:
         return tick(site, event.at)
     if isinstance(event, e.SeatEvent):
         return seats.step(site, event)
+    if isinstance(event, e.NuisanceEvent):
+        return nuisance.step(site, event)
     if isinstance(event, e.CALLBACK_EVENTS):
         return tasks.hears(site, event)
     call = site.calls.get(event.ref)
@@ -61,7 +63,8 @@ def tick(site: Site, now: int) -> tuple[Site, list[Command]]:
             calls[ref] = changed
     site, ended = tasks.tick(replace(tasks.open_due(site, commands), calls=calls), now)
     site, more = seats.tick(site, now)
-    return site, commands + ended + more
+    site, over = nuisance.tick(site, now)
+    return site, commands + ended + more + over
 
 
 def next_deadline(site: Site) -> int | None:
@@ -69,7 +72,7 @@ def next_deadline(site: Site) -> int | None:
     due = [machine.deadline(transfer) for call in site.calls.values() for transfer in call.open]
     due += [rooms.deadline(call) for call in site.calls.values()]
     due.append(seats.next_deadline(site))
-    due += [tasks.deadline(site)]
+    due += [tasks.deadline(site), nuisance.next_deadline(site)]
     return min((at for at in due if at is not None), default=None)
 
 
@@ -90,6 +93,10 @@ def _apply(call: Call, event: e.Event) -> Step:
         return _room_event(call, event)
     if isinstance(event, e.RECORDING_EVENTS):
         return recordings.hears(call, event)
+    if isinstance(event, e.NuisanceTold):
+        return replace(call, notice="told"), []
+    if isinstance(event, e.NuisancePassed):
+        return replace(call, notice=event.how), []
     call, commands = rooms.hears(call, event)
     if call.phase is Phase.ENDED:
         late = not isinstance(event, e.SeatLeft | e.CallerGone)
@@ -168,6 +175,7 @@ def _ended(call: Call, event: e.CallerLeft | e.CallerGone) -> Step:
             talk_ms=(event.at - call.answered_at) // 1000 if call.answered_at else 0,
             seats=",".join(call.takers),
             transfers=len(call.transfers),
+            **({"notice": call.notice} if call.notice else {}),
             **({"why": why} if (why := "channel-gone" if isinstance(event, e.CallerGone) else call.not_served) else {}),
         )
     )

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from cti.core.listing import Listing
+
 SETTLE_US = 5_000_000
 """A target that leaves within 5 s of the join vanished: the caller is recalled (ASTERISK.md §1; lobby.conf)."""
 
@@ -246,6 +248,8 @@ class Call:
     division: str = ""
     priority: int = 0
     nuisance: bool = False
+    notice: str = ""
+    """he is on the nuisance list and heard so: told | key (pressed through) | stayed"""
     queued_at: int = 0
     answered_at: int = 0
     seat: str = ""
@@ -343,8 +347,10 @@ class Callback:
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """All live calls of one installation and its callback tasks, by correlation id, and its seats, by number."""
+    """All live calls of one installation and its callback tasks, by correlation id, its seats, by number, and its
+    nuisance list, by entry."""
 
     calls: Mapping[str, Call] = field(default_factory=dict)
     callbacks: Mapping[str, Callback] = field(default_factory=dict)
     seats: Mapping[str, SeatNow] = field(default_factory=dict)
+    nuisance: Mapping[str, Listing] = field(default_factory=dict)

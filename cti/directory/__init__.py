@@ -8,7 +8,8 @@ from cti.directory.base import Name
 from cti.directory.fields import PLATFORMS, Platform, SeatKind
 from cti.directory.hotlines import Hotline, QueueRules
 from cti.directory.load import Checked, check_directory, load_directory
-from cti.directory.model import Directory, Nuisance
+from cti.directory.model import Directory
+from cti.directory.nuisance import Nuisance, NuisanceRules
 from cti.directory.peers import SiteEntry, SiteSip, Trunk
 from cti.directory.seats import Agent, Reason, Seat, SeatRules
 from cti.directory.targets import GroupTarget, Linked, PhoneTarget, Route, SeatTarget, Target
@@ -23,6 +24,7 @@ __all__ = [
     "Linked",
     "Name",
     "Nuisance",
+    "NuisanceRules",
     "PhoneTarget",
     "Platform",
     "QueueRules",
