@@ -132,7 +132,7 @@ async def test_callers_that_die_come_again(runtime_root: RuntimeRoot, tmp_path: 
         table = f"{tmp_path}/state/callers/12345/callers.csv".encode()
         found = []
         for child in children(pid):
-            with contextlib.suppress(FileNotFoundError):
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):
                 if table in Path(f"/proc/{child}/cmdline").read_bytes():
                     found.append(child)
         return found
