@@ -17,6 +17,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from cti.directory import Directory
+from cti.directory.plans import prompt_of
 from cti.stack.root import RuntimeRoot
 
 RATE = 8000
@@ -82,6 +83,10 @@ SPOKEN: dict[str, str] = {
     "why-seat-lent": "座席已借出。",
     "why-unknown-reason": "没有这个置忙原因。",
     "why-seat-left": "座席已挂机。",
+    "why-not-open": "未开放一键转接，须先启动应急联动方案。",
+    "drill": "演练，演练，这是演练。",
+    "duty-press": "收到请按一。",
+    "duty-thanks": "已确认，谢谢。",
     "sorry-full": "很抱歉，现在来电很多，线路已满，我们会尽快回电给您。遇到危险请直接拨打幺幺零。",
     "sorry-closed": "现在不是服务时间，我们会在服务时间给您回电。遇到危险请直接拨打幺幺零。",
     "overflow": "座席正忙，已为您转到另一队列，请稍候。",
@@ -149,8 +154,9 @@ def melody() -> bytes:
 
 
 def greetings(directory: Directory) -> dict[str, str]:
-    """What each hotline says to who waits, by prompt."""
-    return {f"greeting-{h.number}": h.greeting for h in directory.hotlines if h.greeting}
+    """What each hotline says to who waits, and each emergency plan to callers and duty phones, by prompt."""
+    made = {f"greeting-{h.number}": h.greeting for h in directory.hotlines if h.greeting}
+    return made | {prompt_of(text): text for plan in directory.plans for text in plan.texts}
 
 
 def ensure_sounds(folder: Path, root: RuntimeRoot | None, more: Mapping[str, str] = MappingProxyType({})) -> None:

@@ -12,6 +12,7 @@ from aiohttp import web
 
 from conference.words import REFUSALS
 from cti.core.asking import CODES
+from cti.core.plan_desk import PLAN_CODES
 from cti.core.seat_desk import SEAT_CODES
 
 STATUS: Mapping[str, int] = {
@@ -25,6 +26,8 @@ STATUS: Mapping[str, int] = {
     "unknown-reason": 422,
     "unknown-callback": 404, "unknown-result": 422, "callback-ended": 409, "callback-taken": 409,
     "callback-no-number": 409, "seat-busy": 409,
+    "unknown-plan": 404, "no-run": 404, "plan-runs": 409, "plan-not-running": 409, "plan-elsewhere": 409,
+    "drill-callers-taken": 409, "not-notified": 409, "not-open": 409,
     "unknown-lease": 404, "lease-over": 409, "no-site": 422, "no-seat": 422, "mail-away": 503,
     "too-large": 413, "not-json": 415, "invalid-field": 422, "idempotency-key-reused": 422,
     "too-many-listeners": 429, "failed": 500, "switch-away": 503, "ledger-away": 503,
@@ -35,6 +38,7 @@ WORDS: Mapping[str, tuple[str, str]] = {
     **CODES,
     **REFUSALS,
     **SEAT_CODES,
+    **PLAN_CODES,
     "malformed-json": ("请求体不是 JSON 对象", "the body is not a JSON object"),
     "not-signed-in": ("缺少令牌，或令牌无效、已过期", "no token, or it is invalid or expired: cti token"),
     "wrong-role": ("该角色不能做这件事", "this role may not do that"),
