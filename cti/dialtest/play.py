@@ -16,7 +16,19 @@ from typing import NamedTuple
 
 from cti.dialtest.chaos import Chaos
 from cti.dialtest.report import Report, Run, gaps
-from cti.dialtest.scenarios import callback, conference, everykey, onekey, queue, races, room, roomraces, seat, seats
+from cti.dialtest.scenarios import (
+    callback,
+    conference,
+    everykey,
+    onekey,
+    plan,
+    queue,
+    races,
+    room,
+    roomraces,
+    seat,
+    seats,
+)
 from cti.dialtest.scenarios.scene import SEATS
 from cti.dialtest.stack import AsteriskSilent, Phone, Stage, StreamAway, Target, stage
 from cti.ladder import ladder
@@ -73,6 +85,9 @@ SCENARIOS: dict[str, Scenario] = {
     "callback": Scenario(
         "排队时按 1，轮到时座席回电（仅内嵌的一套） / presses 1 in line, is called back at his turn (embedded)",
         callback.SEATS, callback.one, 1),
+    "plan": Scenario(
+        "应急方案：前置语音、*119 一键转、值班电话、演练、杀服务，停止后恢复原状 / an emergency plan from start to stop",
+        plan.SEATS, plan.one, 1, plan.prepare),
     "queue": Scenario(
         "拨 12345，听音乐排队，座席接听 / a caller of 12345 waits in music and is answered", queue.SEATS, queue.one),
 }  # fmt: skip
