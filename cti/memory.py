@@ -102,7 +102,7 @@ class Memory:
         return commands
 
     def tally(self, fact: Fact) -> None:
-        """Count one record, unless it is a drill's. One that does not read is counted as corrupt, for it must not stop a
+        """Count one record, unless it is a drill's. One that does not read is counted as corrupt: it must not stop a
         recovery."""
         data = fact.data
         if not published(fact):

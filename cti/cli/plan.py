@@ -308,7 +308,8 @@ def report_lines(told: dict[str, Any]) -> Iterator[str]:
         yield f"  借自 seats from {row['from']}: {row['lent']} / {row['wanted']}，首席 first after {first}"
     for row in told["duties"]:
         after = f"{row['ms'] / 1000:.1f} s" if row["ms"] is not None else "—"
-        yield f"  值班 duty {row['name']}: {STATES[row['state']]}  {row['tries']} 次 calls  {after}  {row['last']}".rstrip()
+        said = f"{STATES[row['state']]}  {row['tries']} 次 calls  {after}  {row['last']}"
+        yield f"  值班 duty {row['name']}: {said}".rstrip()
     for to, at in told["notified"].items():
         yield f"  通报 notified {to}: {'确认于 received ' + _at(at) if at else '未确认 not yet received'}"
 

@@ -3,8 +3,8 @@
 A plan asks by being active: front messages, targets open to one key, drill callers (`rows`, what AstDB must hold),
 seats of other sites (`seats`), duty phones to be called (`call`). All of it is computed from the active runs, never
 added and taken away: so two plans compose, stopping one leaves what the other needs, stopping the last one what was
-before, and a service that was killed in between puts right what differs. A drill's front message and open targets are for the calls
-of its own callers alone; duty phones are called and seats borrowed for real.
+before, and a service that was killed in between puts right what differs. A drill's front message and open targets are
+for the calls of its own callers alone; duty phones are called and seats borrowed for real.
 
 Knows: the site's runs. Must not know: files, AstDB's actions, leases (`cti.lending`), calls; who may start what
 (`plan_desk`).

@@ -86,7 +86,7 @@ SCENARIOS: dict[str, Scenario] = {
         "排队时按 1，轮到时座席回电（仅内嵌的一套） / presses 1 in line, is called back at his turn (embedded)",
         callback.SEATS, callback.one, 1),
     "plan": Scenario(
-        "应急方案：前置语音、*119 一键转、值班电话、演练、杀服务，停止后恢复原状 / an emergency plan from start to stop",
+        "应急方案：前置语音、*119、值班电话、演练、杀服务，停后恢复原状（自起一套） / an emergency plan, start to stop",
         plan.SEATS, plan.one, 1, plan.prepare),
     "queue": Scenario(
         "拨 12345，听音乐排队，座席接听 / a caller of 12345 waits in music and is answered", queue.SEATS, queue.one),

@@ -356,7 +356,8 @@ class LeaseDesk:
         """A lease as JSON; times in µs."""
         return {"lease": lease.id, "seat": lease.seat, "owner": lease.owner, "borrower": lease.borrower,
                 "side": str(lease.side), "state": str(lease.state), "fence": lease.fence, "expires": lease.expires,
-                "why": lease.why, "run": lease.run, "drill": lease.drill, "asked_at": lease.asked_at, "ended_at": lease.ended_at,
+                "why": lease.why, "run": lease.run, "drill": lease.drill, "asked_at": lease.asked_at,
+                "ended_at": lease.ended_at,
                 "actions": [] if lease.state in ENDED else ["recall"]}  # fmt: skip
 
 

@@ -60,6 +60,7 @@ ALL = "*"
 """told to everybody who listens"""
 PLAN_FACTS = frozenset({"PlanStarted", "PlanStopped", "PlanNotified", "NoticeReceived", "DutyEnded"})
 """an emergency plan is everybody's matter: front message, targets opened and closed, the other platform told"""
+PLAN_SHOWN = frozenset({"run", "plan", "to", "what", "title", "drill", "platform", "name", "result"})
 SEAT_FACTS = frozenset({"SeatStatus", "RingMissed", "SeatLoginRefused", "DedicatedRefused"})
 """told to the seat itself (`seat`) and to supervisors; a seat the switch took out after rings in vain is an `alert`"""
 
@@ -99,8 +100,7 @@ class Live:
 
     def _events(self, fact: Fact) -> Iterator[tuple[str, Event]]:
         if fact.kind in PLAN_FACTS:
-            shown = {k: v for k, v in fact.data.items() if k in ("run", "plan", "to", "what", "title", "drill", "platform",
-                                                                 "name", "result")}  # fmt: skip
+            shown = {k: v for k, v in fact.data.items() if k in PLAN_SHOWN}
             yield ALL, ("plan", {**shown, "step": fact.kind, "at": fact.at})
             return
         if fact.kind in SEAT_FACTS:

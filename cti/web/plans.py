@@ -1,4 +1,4 @@
-"""`/api/v1/plans`: emergency plans (应急联动方案): which there are, what runs, starting and stopping, the report of a run.
+"""`/api/v1/plans`: emergency plans (应急联动方案): which there are, what runs, starting, stopping, the report of a run.
 
 Knows: JSON and tokens, which numbers a role may see. Must not know: the rules (`cti.core.plan_desk`, `cti.core.plans`),
 how what a plan asks for is carried out (`cti.planning`).
@@ -24,6 +24,7 @@ from cti.web.problems import Refused
 from cti.web.transfers import Desk, answer, checked, read_json
 
 DAY_US = 86_400_000_000
+Between = Callable[[int, int], Awaitable[Sequence[Fact]]]
 
 
 class StartBody(BaseModel):
@@ -63,8 +64,8 @@ class PlansApi:
     """Routes of `/api/v1/plans`. ``between``: the ledger's facts of a stretch of time (µs); ConnectionError without
     Redis. Register on an application with `add_to`."""
 
-    def __init__(self, desk: Desk, tokens: Tokens, directory: Directory, keeper: Keeper, site: str,
-                 between: Callable[[int, int], Awaitable[Sequence[Fact]]], now_us: Callable[[], int]) -> None:  # fmt: skip
+    def __init__(self, desk: Desk, tokens: Tokens, directory: Directory, keeper: Keeper, site: str, between: Between,
+                 now_us: Callable[[], int]) -> None:  # fmt: skip
         self._desk, self._tokens, self._directory, self._keeper = desk, tokens, directory, keeper
         self._site, self._between, self._now = site, between, now_us
 
