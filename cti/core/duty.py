@@ -110,8 +110,9 @@ def spent(spec: Spec, phone: DutyPhone, duty: DutyNow) -> bool:
 
 
 def rests(spec: Spec, phone: DutyPhone, before: DutyNow, duty: DutyNow) -> DutyNow:
-    """Between two rounds it waits."""
-    if duty.state is S.DUE and before.state is not S.DUE and duty.tries % len(phone.contacts) == 0:
+    """Between two rounds it waits; after the last one nobody does."""
+    round_over = duty.tries % len(phone.contacts) == 0 and not spent(spec, phone, duty)
+    if duty.state is S.DUE and before.state is not S.DUE and round_over:
         return replace(duty, due=duty.due + spec.pause_s * 1_000_000)
     return duty
 

@@ -65,9 +65,10 @@ async def laid(on: Scene, wanted: set[str]) -> None:
     raise AssertionError(f"{wanted} wanted, not {found}")
 
 
-async def test_a_plan_a_drill_and_one_whose_service_is_killed(runtime_root: RuntimeRoot, tmp_path: Path) -> None:
+async def test_a_drill_and_a_plan_whose_service_is_killed(runtime_root: RuntimeRoot, tmp_path: Path) -> None:
+    """The dial test's stories but the plain one, of which the last is a superset."""
     async with site(runtime_root, tmp_path) as on:
-        for number, story in enumerate(plan.STORIES):
+        for number, story in list(enumerate(plan.STORIES))[1:]:
             run = await plan.one(on, number, random.Random(number), on.callers[0])
             assert (run.story, run.faults) == (story, [])
             assert run.key_to_invite_ms is not None and run.key_to_invite_ms < 50
