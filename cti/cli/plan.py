@@ -22,17 +22,12 @@ from cti.cli.look import JSON, STATE
 from cti.cli.run import CONFIG
 from cti.core.zone import SHANGHAI
 from cti.directory import Directory, Plan, check_directory
+from cti.plan_words import at, changes, report_lines
 from cti.share import folder
 
 POLL_S = 0.3
 PATIENCE_S = 20.0
 """given to a service that was killed meanwhile to come back"""
-STATES = {
-    "due": "待呼叫 to be called", "calling": "正在呼叫 calling", "ringing": "振铃 rings", "told": "正在告知 being told",
-    "acknowledged": "已确认 acknowledged", "unreached": "未联系上 not reached", "stopped": "方案已停 plan stopped",
-}  # fmt: skip
-
-
 @click.group()
 def plan() -> None:
     """应急联动方案：查看、检查、启动、停止、演练 / emergency plans: look, check, start, stop, drill.
@@ -168,13 +163,6 @@ def start(name: str, drill: bool, no_wait: bool, state: Path, as_json: bool) -> 
 def _watch(state: Path, name: str, *, quiet: bool) -> dict[str, Any]:
     """Each change a line, until every duty phone has come to its end or the plan was stopped."""
     told: dict[str, str] = {}
-
-    def say(key: str, words: str) -> None:
-        if told.get(key) != words:
-            told[key] = words
-            if not quiet:
-                click.echo(f"  {dt.datetime.now(SHANGHAI):%H:%M:%S}  {words}")
-
     silent_since = 0.0
     while True:
         try:
@@ -187,16 +175,10 @@ def _watch(state: Path, name: str, *, quiet: bool) -> dict[str, Any]:
                 sys.exit(1)
             time.sleep(POLL_S)
             continue
-        run = shown["run"]
-        if shown["laid"] and shown["running"]:
-            say("laid", f"前置语音与一键转接已生效 / in force: {' '.join(run['front'])}  *{' *'.join(run['open'])}")
-        for seats in run["seats"]:
-            say(f"seats {seats['from']}", f"借自 {seats['from']} 的席位 / seats: {seats['here']} / {seats['wanted']}")
-        for n, duty in enumerate(run["duties"]):
-            tail = f"（{duty['last']}）" if duty["last"] else ""
-            say(f"duty {n}", f"{duty['name']}  {STATES[duty['state']]}  {duty['number']}  "
-                             f"第 {duty['tries']} 次 call {duty['tries']}{tail}")  # fmt: skip
-        if run["duties_open"] == 0 and (shown["laid"] or not shown["running"]):
+        for words in changes(shown, told):
+            if not quiet:
+                click.echo(f"  {dt.datetime.now(SHANGHAI):%H:%M:%S}  {words}")
+        if shown["run"]["duties_open"] == 0 and (shown["laid"] or not shown["running"]):
             return shown
         time.sleep(POLL_S)
 
@@ -238,7 +220,7 @@ def received(name: str, platform: str, state: Path) -> None:
     cti plan received flood-dali 110
     """
     shown = call(state, "POST", f"/plans/{name}/received", "supervisor", {"platform": platform})
-    click.echo(f"{platform} 已确认 / knows: {_at(shown['run']['notified'][platform])}")
+    click.echo(f"{platform} 已确认 / knows: {at(shown['run']['notified'][platform])}")
 
 
 @plan.command()
@@ -265,7 +247,7 @@ def status(state: Path, as_json: bool) -> None:
         word = ("演练中 drill" if run["drill"] else "运行 runs") if row["running"] else "已停 stopped"
         acknowledged = sum(duty["state"] == "acknowledged" for duty in run["duties"])
         table.add_row(
-            row["plan"], word, _at(run["started_at"]), _at(run["stopped_at"]),
+            row["plan"], word, at(run["started_at"]), at(run["stopped_at"]),
             f"{acknowledged} / {len(run['duties'])}",
             " ".join(f"{s['from']} {s['here']}/{s['wanted']}" for s in run["seats"]) or "—",
             " ".join(f"{to} {'✓' if at else '…'}" for to, at in run["notified"].items()) or "—")  # fmt: skip
@@ -290,29 +272,3 @@ def report(name: str, run: str, state: Path, as_json: bool) -> None:
         return
     for line in report_lines(told):
         click.echo(line)
-
-
-def report_lines(told: dict[str, Any]) -> Iterator[str]:
-    """A report in words."""
-    kind = "演练 drill" if told["drill"] else "启动 run"
-    yield f"{told['title']}  {kind} {told['run']}"
-    yield f"  {_at(told['started_at'])} – {_at(told['stopped_at'] or 0)}  {told['ms'] / 1000:.0f} s"
-    yield (f"  来电 calls {told['calls']}  人工接通率 answer rate {told['answer_rate']} "
-           f"({told['answered']}/{told['offered']})  通话中 live {told['live']}")  # fmt: skip
-    yield (f"  听前置语音 heard the front message {told['front']['heard']}，"
-           f"听后即挂 left in it {told['front']['left_in_it']}")  # fmt: skip
-    for row in told["transfers"]:
-        yield f"  转接 transfer → {row['to']} {row['outcome']} {row['count']}"
-    for row in told["seats"]:
-        first = f"{row['first_ms'] / 1000:.1f} s" if row["first_ms"] is not None else "—"
-        yield f"  借自 seats from {row['from']}: {row['lent']} / {row['wanted']}，首席 first after {first}"
-    for row in told["duties"]:
-        after = f"{row['ms'] / 1000:.1f} s" if row["ms"] is not None else "—"
-        said = f"{STATES[row['state']]}  {row['tries']} 次 calls  {after}  {row['last']}"
-        yield f"  值班 duty {row['name']}: {said}".rstrip()
-    for to, at in told["notified"].items():
-        yield f"  通报 notified {to}: {'确认于 received ' + _at(at) if at else '未确认 not yet received'}"
-
-
-def _at(us: int) -> str:
-    return f"{dt.datetime.fromtimestamp(us / 1e6, SHANGHAI):%m-%d %H:%M:%S}" if us else "—"

@@ -34,15 +34,16 @@ def _callers(rng: random.Random, voice: Path, count: int = 200) -> str:
 
 @contextlib.asynccontextmanager
 async def calling(
-    instance: Instance, hotline: str, seconds_between: float, seed: int, tone: int
+    instance: Instance, hotline: str, seconds_between: float, seed: int, tone: int, name: str = ""
 ) -> AsyncIterator[Child]:
-    """SIPp calls one hotline, one caller every ``seconds_between`` s, until the block is left. ChildFailed."""
+    """SIPp calls one hotline, one caller every ``seconds_between`` s, until the block is left. ``name``: of the child,
+    where one hotline has several. ChildFailed."""
     ports: list[int] = []
     try:
         media = free_udp_range(64)
         ports += media
         ports.append(free_udp_port())
-        child = _child(instance, hotline, seconds_between, seed, tone, media, ports[-1])
+        child = _child(instance, hotline, seconds_between, seed, tone, media, ports[-1], name or hotline)
         try:
             await instance.supervisor.start(child)
             yield child
@@ -53,8 +54,8 @@ async def calling(
 
 
 def _child(instance: Instance, hotline: str, seconds_between: float, seed: int, tone: int, media: range,
-           port: int) -> Child:  # fmt: skip
-    folder = instance.state / "callers" / hotline
+           port: int, name: str) -> Child:  # fmt: skip
+    folder = instance.state / "callers" / name
     folder.mkdir(parents=True, exist_ok=True)
     voice = folder / "voice.alaw"
     voice.write_bytes(rtp.alaw(tones.samples(tone)) * (8000 // len(tones.samples(tone))))
@@ -72,5 +73,5 @@ def _child(instance: Instance, hotline: str, seconds_between: float, seed: int, 
         await asyncio.sleep(0)
         return True
 
-    return Child(name=f"callers-{hotline}", argv=argv, cwd=folder, env=None, log_path=folder / "sipp.log",
+    return Child(name=f"callers-{name}", argv=argv, cwd=folder, env=None, log_path=folder / "sipp.log",
                  ready=ready, ready_timeout=5.0, grace=2.0)  # fmt: skip
