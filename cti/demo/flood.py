@@ -75,11 +75,19 @@ async def flood(instances: Sequence[Instance], seats: Sequence[DemoSeats], say: 
             say("③ 110 确认已知晓 / 110 knows")
             people.opened = ""
             await _api(where, "POST", f"/plans/{plan}/stop", {})
-        while not ((shown := await _api(where, "GET", f"/plans/{plan}"))["laid"] and shown["run"]["home"]):
-            await asyncio.sleep(POLL_S)
+        await _restored(where, plan)
         say("④ 方案已停止，前置语音、一键转接、席位均已恢复 / stopped: all as it was before")
         for line in report_lines(await _api(where, "GET", f"/plans/{plan}/report")):
             say(line)
+
+
+async def _restored(where: Instance, plan: str) -> None:
+    """Until all is as it was before, the borrowed seats at home."""
+    while True:
+        shown = await _api(where, "GET", f"/plans/{plan}")
+        if shown["laid"] and shown["run"]["home"]:
+            return
+        await asyncio.sleep(POLL_S)
 
 
 async def _watch(where: Instance, plan: str, say: Say) -> None:
