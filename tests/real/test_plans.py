@@ -16,7 +16,7 @@ import yaml
 from click.testing import CliRunner
 
 from cti.cli.plan import plan as command
-from cti.dialtest.phone import Answer, Reject
+from cti.dialtest.phone import Answer, Reject, Ring
 from cti.dialtest.scenarios import plan
 from cti.dialtest.scenarios.plan import FIRE, FIRST, PLAN, SECOND, Scene, ask, scene
 from cti.dialtest.stack import Stage, stage
@@ -137,6 +137,62 @@ async def test_two_plans_compose_and_a_duty_call_is_told_apart(runtime_root: Run
                  if f.kind == "DutyEnded" and not f.data["drill"]]  # fmt: skip
         assert ended == [("拨测值班室", "acknowledged"), ("忙", "unreached"), ("走", "unreached"), ("响", "stopped")]
         assert not on.town.calls_to(SECOND), "he had been reached"
+
+
+async def test_119_by_second_line_refer_and_http_and_a_caller_who_leaves_in_the_message(
+    runtime_root: RuntimeRoot, tmp_path: Path
+) -> None:
+    """Every kind of key leads to the one door, which refuses what no plan has opened."""
+    async with site(runtime_root, tmp_path) as made, scene(made, random.Random(2), made.callers[0]) as on:
+        call = await on.calls("13900002001")
+        seat = await on.seat_of("13900002001", call)
+        asked = ("POST", "/transfers", {"to": FIRE, "call": await ref_of(made, "13900002001")})
+        assert (await asyncio.to_thread(ask, made, *asked))[1]["code"] == "not-open"
+        line = await seat.phone.dial(FIRE)
+        await line.wait_ended(6)
+        assert (await api(on, "POST", f"/{PLAN}/start", {}))[0] == 201
+        await laid(on, {"/plan-front/all/12345", f"/plan-open/all/{FIRE}"})
+        assert not on.town.calls_to(FIRE)
+        on.town.policies[FIRE] = Ring()
+        for way in range(2):
+            if way:
+                assert (await asyncio.to_thread(ask, made, *asked))[0] == 201
+            else:
+                line = await seat.phone.dial(FIRE)
+            fire = await on.town.rung(FIRE, 3, way)
+            pressed = await seat.dtmf("*0")  # "stay with me" is for a platform
+            await seat.wait_heard("music", 4, after=pressed)
+            await seat.dtmf("*9")
+            await fire.wait_ended(3)
+        await seat.refer(FIRE)
+        fire = await on.town.rung(FIRE, 3, 2)
+        await call.wait_heard("music", 3)
+        fire.answer()
+        await call.wait_heard("town", 4)
+        call.hangup()
+        leaver = await on.calls("13900002002")
+        await leaver.wait_heard("front", 4)
+        leaver.hangup()
+        ended = await made.wait_fact("CallEnded", await ref_of(made, "13900002002"))
+        assert ended is not None and ended.data["outcome"] == "unasked"
+        ref = await ref_of(made, "13900002001")
+        assert await made.wait_fact("CallEnded", ref) is not None
+        facts = await made.facts(ref)
+        ends = [f.data["outcome"] for f in facts if f.kind == "TransferEnded"]
+        assert [end for end in ends if end != "refused"] == ["cancelled", "cancelled", "answered"]
+        assert [f.data["key"] for f in facts if f.kind == "TransferStarted"] == ["dial", "api", "refer"]
+        codes = [f.data["code"] for f in facts if f.kind in ("TransferRefused", "RoomRefused")]
+        assert codes == ["no-route", "no-route"], codes
+        assert not [f for f in facts if f.kind == "Anomaly"]
+
+
+async def ref_of(on: Stage, cli: str) -> str:
+    for _ in range(50):
+        found = [f.ref for f in await on.facts() if f.kind == "CallArrived" and f.data["caller"] == cli]
+        if found:
+            return found[0]
+        await asyncio.sleep(0.05)
+    raise AssertionError(f"{cli} never arrived")
 
 
 async def test_seats_of_another_site_come_with_the_plan_and_go_home_with_it(
