@@ -141,6 +141,12 @@ def time_up(state: S) -> Cell:
     return When(_undecided, To(state, decision.due), Ignore("decided already: the word and the deadline crossed"))
 
 
+def late_word() -> Cell:
+    """After the room: who was let go may still contradict, for the dispute list; nothing else is heard."""
+    return When(_readable, When(_contrary, To(S.OVER, decision.dispute), Anomaly("word-after-room")),
+                Anomaly("unknown-choice"))  # fmt: skip
+
+
 def word(state: S) -> Cell:
     stands = Ignore("it says what stands, or comes from who decided: the first word stands")
     late = When(_contrary, To(state, decision.dispute), stands)

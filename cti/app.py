@@ -173,7 +173,7 @@ class Service:
         tokens = Tokens(self.settings.http.read_secret())
         return (
             TransfersApi(self.runtime, tokens, self.directory, now_us),
-            ConferencesApi(self.runtime, tokens, self.directory),
+            ConferencesApi(self.runtime, tokens, self.directory, now_us),
             RecordingsApi(self.recordings, self.keeper, self._on_record, tokens, now_us),
             LeasesApi(self.leases, tokens, self.directory),
             DisputesApi(tokens, self._decisions, now_us),

@@ -15,7 +15,7 @@ from conference.words import CHOICES
 from cti.core import events as e
 from cti.core.callbacks import SAYABLE
 from cti.core.commands import BringFourth, Confer, Mute, PartFourth, SayDecision
-from cti.core.model import Call, Callback, CallbackState, Conference, Phase, Site, Transfer, TransferState
+from cti.core.model import Call, Callback, CallbackState, Conference, Phase, RoomState, Site, Transfer, TransferState
 
 NOTE_BYTES = 400
 """of percent-encoded summary in the SIP header: an INVITE must stay well under one UDP packet"""
@@ -111,20 +111,29 @@ def ringing(call: Call | None, transfer_id: str, seat: str) -> Transfer | No:
 
 
 def decide(call: Call | None, conference: str, seat: str, choice: str, reason: str = "", text: str = "",
-           key: str = "api") -> SayDecision | No:  # fmt: skip
+           key: str = "api", *, at: int) -> SayDecision | e.DecisionSaid | No:  # fmt: skip
     """A word on who accepts, to be said as the seat's own key would (``seat`` empty: a supervisor's), or why not.
-    Against a decision that stands only a contrary word of another platform is still heard, for the record."""
+    Against a decision that stands only a contrary word of another platform is still heard, for the record; of a seat
+    that was let go by it too, as long as the call is known, and then Asterisk has no part in it: it is the event."""
     if call is None:
         return No("unknown-call")
-    room = call.conference
-    if room is None or room.id != conference:
+    room = next((c for c in call.conferences if c.id == conference), None)
+    if room is None:
         return No("no-room")
-    if seat not in ("", *room.here):
+    if seat not in ("", *room.seats):
         return No("not-in-room")
     if choice not in CHOICES:
         return No("unknown-choice")
-    if room.decision is not None and not decision.contrary(room, seat, choice):
+    contradicts = decision.contrary(room, seat, choice)
+    if room.decision is not None and not contradicts:
         return No("decided")
+    if contradicts and seat and seat not in room.here:
+        platform = decision.platform_of(room, seat)
+        return e.DecisionSaid(call.ref, at, conference, seat, platform, choice, quote(reason), quote(text), key)
+    if room.state is RoomState.OVER:
+        return No("no-room")
+    if seat not in ("", *room.here):
+        return No("not-in-room")
     return SayDecision(call.ref, conference, seat, choice, reason, text, key)
 
 

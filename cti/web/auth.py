@@ -7,7 +7,8 @@ site's key, and ends by itself.
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any, Literal, get_args
+from datetime import UTC, datetime, timedelta
+from typing import Literal, get_args
 
 from itsdangerous import BadData, URLSafeTimedSerializer
 
@@ -48,12 +49,12 @@ class Tokens:
         if self._sign is None or scheme.lower() != "bearer" or not token or len(token) > 1024:
             raise Refused("not-signed-in")
         try:
-            data: Any = self._sign.loads(token)
+            data, made = self._sign.loads(token, return_timestamp=True)
             who = Who(**data)
-            self._sign.loads(token, max_age=who.hours * 3600)
+            age = datetime.now(UTC) - made
         except (BadData, TypeError):
             raise Refused("not-signed-in") from None
-        if who.role not in ROLES:
+        if who.role not in ROLES or not timedelta(0) <= age <= timedelta(hours=who.hours):
             raise Refused("not-signed-in")
         return who
 

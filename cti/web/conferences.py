@@ -13,6 +13,7 @@ from aiohttp import web
 from pydantic import BaseModel, ConfigDict, Field
 
 from cti.core import asking, commands
+from cti.core import events as e
 from cti.core.model import Conference
 from cti.directory import Directory
 from cti.web.auth import Tokens, acting_seat
@@ -50,8 +51,8 @@ class MemberBody(BaseModel):
 class ConferencesApi:
     """Routes of `/api/v1/conferences`. Register on an application with `add_to`."""
 
-    def __init__(self, desk: Desk, tokens: Tokens, directory: Directory) -> None:
-        self._desk, self._tokens, self._directory = desk, tokens, directory
+    def __init__(self, desk: Desk, tokens: Tokens, directory: Directory, now_us: Callable[[], int]) -> None:
+        self._desk, self._tokens, self._directory, self._now = desk, tokens, directory, now_us
 
     def add_to(self, app: web.Application) -> None:
         """The routes; `TransfersApi.add_to` brings the problems."""
@@ -74,7 +75,7 @@ class ConferencesApi:
     async def _decide(self, request: web.Request) -> web.Response:
         body = checked(DecisionBody, await read_json(request))
         return await self._act(request, lambda call, room, seat: asking.decide(
-            call, room, seat, body.choice, body.reason, body.text))  # fmt: skip
+            call, room, seat, body.choice, body.reason, body.text, at=self._now()))  # fmt: skip
 
     async def _confer(self, request: web.Request) -> web.Response:
         return await self._act(request, asking.confer)
@@ -96,13 +97,16 @@ class ConferencesApi:
         member = request.match_info["member"]
         return await self._act(request, lambda call, room, seat: asking.part_fourth(call, room, seat, member))
 
-    async def _act(self, request: web.Request, decide: Callable[..., commands.Command | asking.No]) -> web.Response:
+    async def _act(self, request: web.Request, decide: Callable[..., commands.Command | e.Event | asking.No],
+                   ) -> web.Response:  # fmt: skip
         seat = acting_seat(self._tokens.read(request.headers.get("Authorization", "")))
         wanted = request.match_info["id"]
-        said = await self._desk.ask(lambda site: decide(site.calls.get(ref_of(wanted)), wanted, seat))
+        said = await self._desk.ask(lambda site: decide(site.calls.get(ref_of(wanted)), wanted, seat),
+                                    f"late-word/{wanted}/{seat}")  # fmt: skip
         if isinstance(said, asking.No):
             raise Refused(said.code)
-        self._desk.act(said)
+        if not isinstance(said, e.Event):
+            self._desk.act(said)
         room = self._room(wanted)
         member = {"member": said.member} if isinstance(said, commands.BringFourth) else {}
         return answer({**(show(room) if room else {}), **member, "asked": type(said).__name__}, 202)

@@ -58,7 +58,7 @@ class Desk(Protocol):
     def site(self) -> Site:
         """The calls now."""
 
-    async def ask(self, decide: Callable[[Site], T]) -> T:
+    async def ask(self, decide: Callable[[Site], T], key: str = "") -> T:
         """Decide in turn; see `cti.runtime.Runtime.ask`."""
 
     def act(self, command: commands.Command) -> None:

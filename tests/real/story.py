@@ -29,7 +29,7 @@ async def talking(on: Stage, *, hotline: str = "12345", cli: str = CLI, caller: 
 
 async def ringing_at_110(on: Stage, cli: str = CLI) -> Call:
     """The dedicated 110 seat that rings for this caller."""
-    target = await whose([on.seats["8001"], on.seats["8002"]], cli, 3)
+    target = await whose([on.seats[n] for n in ("8001", "8002") if n in on.seats], cli, 3)
     assert target is not None, "no 110 seat rang"
     return target
 

@@ -17,6 +17,7 @@ from cti.share import folder
 from cti.stack.instance import Instance
 from cti.stack.root import RuntimeRoot
 from tests.real.conftest import SEATS
+from tests.real.room import together
 from tests.real.story import ended, outcomes, ringing_at_110, talking
 
 pytestmark = pytest.mark.real
@@ -79,3 +80,39 @@ async def test_a_caller_pulled_out_of_them_and_served_is_not_recalled(wide: Stag
     assert await call.wait_ended(8), "goodbye, and the end"
     assert outcomes(await ended(wide)) == [("answered", "")]
     assert not [f for f in await ended(wide) if f.kind == "CallerRecalled"]
+
+
+@pytest_asyncio.fixture(loop_scope="function")
+async def slow_goodbye(runtime_root: RuntimeRoot, directory: Directory, tmp_path: Path) -> AsyncIterator[Stage]:
+    """A stage where a caller's hangup handler is slow to its first word. Wait() returns at once there: it spins."""
+    plan = tmp_path / "dialplan"
+    shutil.copytree(folder("dialplan"), plan)
+    hotline = plan / "hotline.conf"
+    first = "exten => s,1,Set(SHARED(OVER)=1)"
+    now, most = "${STRFTIME(,UTC,%s%3q)}", int(GUARDS_S * 1000)
+    spin = f"exten => s,1,Set(SINCE={now})\n same => n(spin),GotoIf($[{now}-${{SINCE}}<{most}]?spin)\n same => n,"
+    text = hotline.read_text()
+    assert text.count(first) == 1
+    hotline.write_text(text.replace(first, spin + first.partition("1,")[2]))
+    async with (
+        Instance(runtime_root, tmp_path / "state", directory, folder("config"), plan) as made,
+        stage(made, seats=SEATS, callers=1) as on,
+    ):
+        yield on
+
+
+async def test_a_redirect_that_meets_the_callers_goodbye_leaves_nothing_untold(slow_goodbye: Stage) -> None:
+    """A seat sets him aside while he hangs up: his handler is broken off, and runs again."""
+    on = slow_goodbye
+    call, seat, police = await together(on)
+    pressing = asyncio.ensure_future(seat.dtmf("*3"))
+    await asyncio.sleep(0.2)
+    call.hangup()
+    await pressing
+    await asyncio.sleep(GUARDS_S + 0.2)
+    for leg in (seat, police):
+        leg.hangup()
+    kinds = [f.kind for f in await ended(on)]
+    assert (kinds.count("CallerLeft"), kinds.count("CallerGone")) == (1, 0), kinds
+    assert kinds.count("RecordingEnded") == kinds.count("RecordingStarted")
+    assert await on.leftovers() == []

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from cti.core import asking, calls
@@ -26,6 +28,8 @@ from .playbook import (
     talking,
     us,
 )
+
+NOW = us(90)
 
 
 # -- who accepts: one decides ------------------------------------------------------------------------------------------
@@ -225,20 +229,36 @@ def test_danger_after_the_room_dispatches_nothing_of_it() -> None:
 # -- asked by API or console -------------------------------------------------------------------------------------------
 def test_only_a_seat_in_the_room_or_a_supervisor_may_decide() -> None:
     play = Play()
-    assert asking.decide(None, T1, "1001", "110") == asking.No("unknown-call")
+    assert asking.decide(None, T1, "1001", "110", at=NOW) == asking.No("unknown-call")
     play(*talking())
-    assert asking.decide(play.call, T1, "1001", "110") == asking.No("no-room")
+    assert asking.decide(play.call, T1, "1001", "110", at=NOW) == asking.No("no-room")
     play(asked_in(10), *joined(14))
-    assert asking.decide(play.call, T2, "1001", "110") == asking.No("no-room")
-    assert asking.decide(play.call, T1, "1002", "110") == asking.No("not-in-room")
-    assert asking.decide(play.call, T1, "1001", "119") == asking.No("unknown-choice")
+    assert asking.decide(play.call, T2, "1001", "110", at=NOW) == asking.No("no-room")
+    assert asking.decide(play.call, T1, "1002", "110", at=NOW) == asking.No("not-in-room")
+    assert asking.decide(play.call, T1, "1001", "119", at=NOW) == asking.No("unknown-choice")
     for seat in ("1001", "8001", ""):
         said_so = SayDecision(REF, T1, seat, "110", "traffic", "a jam", "console")
-        assert asking.decide(play.call, T1, seat, "110", "traffic", "a jam", "console") == said_so
+        assert asking.decide(play.call, T1, seat, "110", "traffic", "a jam", "console", at=NOW) == said_so
     play(said(30, "1001", "110"))
-    assert asking.decide(play.call, T1, "1001", "12345") == asking.No("decided")
-    assert asking.decide(play.call, T1, "8001", "110") == asking.No("decided")
-    assert isinstance(asking.decide(play.call, T1, "8001", "12345"), SayDecision), "heard as a dispute, for the record"
+    assert asking.decide(play.call, T1, "1001", "12345", at=NOW) == asking.No("decided")
+    assert asking.decide(play.call, T1, "8001", "110", at=NOW) == asking.No("decided")
+    assert isinstance(asking.decide(play.call, T1, "8001", "12345", at=NOW), SayDecision), "a dispute, for the record"
     play(said(31, "8001", "12345"), e.GuestLeft(REF, us(32), T1, "8001"))
-    assert asking.decide(play.call, T1, "", "guidance") == asking.No("decided")
-    assert asking.decide(play.call, T1, "8001", "12345") == asking.No("not-in-room")
+    assert asking.decide(play.call, T1, "", "guidance", at=NOW) == asking.No("decided")
+    assert asking.decide(play.call, T1, "8001", "12345", at=NOW) == asking.No("decided"), "disputed once"
+
+
+@pytest.mark.parametrize("over", [False, True])
+def test_a_seat_the_decision_let_go_may_still_contradict_it(over: bool) -> None:
+    play = Play()
+    play(*room(), said(30, "8001", "110"), e.SeatLeft(REF, us(31), "1001"))
+    if over:
+        play(e.RoomOver(REF, us(32), T1))
+    assert asking.decide(play.call, T1, "1001", "110", at=NOW) == asking.No("decided")
+    word = asking.decide(play.call, T1, "1001", "12345", "noise", "a neighbour", at=us(40))
+    assert isinstance(word, e.DecisionSaid)
+    play(word, replace(word, at=us(41), choice="guidance"))
+    (dispute,) = play.records("DecisionDisputed")
+    data = [dispute.data[name] for name in ("seat", "platform", "choice", "text")]
+    assert data == ["1001", "12345", "12345", "a neighbour"]
+    assert decided(play) == [("110", "chosen", "")]

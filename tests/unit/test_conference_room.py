@@ -200,7 +200,7 @@ def test_a_caller_who_leaves_one_seat_closes_the_room_at_once() -> None:
 
 
 @pytest.mark.parametrize(("event", "code"), [
-    (said(61, "8001", "110"), "word-after-room"), (e.CallerSetAside(REF, us(61), T1, "8001"), "aside-after-room"),
+    (said(61, "8001", "12345"), "word-after-room"), (e.CallerSetAside(REF, us(61), T1, "8001"), "aside-after-room"),
 ])  # fmt: skip
 def test_after_the_end_nothing_is_decided_twice(event: e.Event, code: str) -> None:
     play = Play()

@@ -20,7 +20,7 @@ SUPERVISORS = {"12345": ("*20", "1902"), "110": ("*21", "8003")}
 Story = Callable[[Room], Awaitable[Said | None]]
 
 
-async def _asked(r: Room) -> tuple[Call, Call]:
+async def asked(r: Room) -> tuple[Call, Call]:
     """One of the two seats asks for a supervisor: who asked, and the supervisor's phone that rings."""
     key, number = SUPERVISORS[r.scene.hotline]
     asks = r.scene.rng.choice([r.scene.first, r.guest])
@@ -32,9 +32,9 @@ async def _asked(r: Room) -> tuple[Call, Call]:
     return asks, boss
 
 
-async def _fourth(r: Room) -> Call:
+async def fourth(r: Room) -> Call:
     """The supervisor, in the room."""
-    _, boss = await _asked(r)
+    _, boss = await asked(r)
     if boss.phone not in r.scene.targets:
         r.scene.targets.append(boss.phone)
     answered = time.monotonic()
@@ -45,7 +45,7 @@ async def _fourth(r: Room) -> Call:
 
 async def fourth_leaves(r: Room) -> None:
     """A fourth member joins, and leaves; the three go on. Another key while he is in is refused."""
-    boss = await _fourth(r)
+    boss = await fourth(r)
     await r.refused(SUPERVISORS[r.scene.hotline][0], r.guest)
     gone = time.monotonic()
     boss.hangup()
@@ -54,7 +54,7 @@ async def fourth_leaves(r: Room) -> None:
 
 async def fourth_stays(r: Room) -> None:
     """Both seats leave, one after the other; the fourth goes on with the caller."""
-    boss = await _fourth(r)
+    boss = await fourth(r)
     one, two = r.scene.rng.sample([r.scene.first, r.guest], 2)
     gone = time.monotonic()
     one.hangup()
@@ -69,7 +69,7 @@ async def fourth_stays(r: Room) -> None:
 
 async def fourth_confers(r: Room) -> None:
     """Three confer in private: the caller hears music alone; back, all four hear each other."""
-    boss = await _fourth(r)
+    boss = await fourth(r)
     seats = [r.scene.first, r.guest, boss]
     pressed = await r.press("*3", r.scene.rng.choice(seats))
     await r.settle(pressed, {r.scene.caller: frozenset({MUSIC}), **each_other(*seats)})
@@ -80,7 +80,7 @@ async def fourth_confers(r: Room) -> None:
 
 async def fourth_fails(r: Room) -> None:
     """The fourth is taken back while he rings: the three never notice."""
-    asks, boss = await _asked(r)
+    asks, boss = await asked(r)
     await r.press("*9", asks)
     await boss.wait_ended(3)
     await r.dwell()

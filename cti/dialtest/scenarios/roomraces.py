@@ -1,5 +1,5 @@
 """`conference-races`: two acts in one instant around a three-party call: the join, conferring, the decision, somebody
-leaving, and the caller's own hang-up beside each.
+leaving, the caller's own hang-up beside each, and the same around a fourth member (fourthraces.py).
 
 The second act falls within ±25 ms of the first, drawn by the seed, so that either may win. Whichever does: the caller
 is with somebody who hears him, or was let go for a reason; seats whose caller is gone hear each other or are free, none
@@ -13,90 +13,19 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 
-from cti.dialtest.call import Call
 from cti.dialtest.phone import Phone
 from cti.dialtest.report import Run
-from cti.dialtest.scenarios.onekey import whose
-from cti.dialtest.scenarios.races import SPREAD_S, typed_beside
+from cti.dialtest.scenarios import fourthraces
+from cti.dialtest.scenarios.races import typed_beside
 from cti.dialtest.scenarios.room import WAYS, Room, check_outcomes, each_other, open_room, set_seats, whole_record
+from cti.dialtest.scenarios.roomends import End, Race, at_once, somebody, with_caller, words_or_free
 from cti.dialtest.scenarios.scene import Lost, Outcomes, no_silence, on_record
 from cti.dialtest.stack import Stage
 
 ANSWERED, VANISHED = ("answered", ""), ("returned", "vanished")
 JOINED: list[Outcomes] = [[ANSWERED], [VANISHED]]
 """a guest who is let go within 5 s of joining has vanished, as far as the transfer goes"""
-ALONE_S = 2.0
-"""so long a seat may hear nobody once the caller is gone"""
-
-
-@dataclass(frozen=True, slots=True)
-class End:
-    """How a race came out. Nobody having the caller: he hung up himself, or was said goodbye."""
-
-    having: tuple[Call, ...] = ()
-    may: list[Outcomes] | None = None
-
-
-Race = Callable[[Room], Awaitable[End]]
-
-
-async def at_once(r: Room, one: Callable[[], None], other: Callable[[], None]) -> None:
-    """Both, within 25 ms, either first."""
-    loop, offset = asyncio.get_running_loop(), r.scene.rng.uniform(-SPREAD_S, SPREAD_S)
-    for act, delay in ((one, max(0.0, -offset)), (other, max(0.0, offset))):
-        loop.call_later(delay, act)
-    await asyncio.sleep(2 * SPREAD_S)
-
-
-async def words_or_free(r: Room) -> End:
-    """The caller is gone: the seats hear each other, until one leaves; or neither has a call any more."""
-    first, guest = r.scene.first, r.guest
-    deadline = time.monotonic() + ALONE_S
-    while time.monotonic() < deadline:
-        await asyncio.sleep(0.05)
-        if first.t_ended is not None and guest.t_ended is not None:
-            return End()
-        if _hears_now(first, guest) and _hears_now(guest, first):
-            leaver, stays = r.scene.rng.sample([first, guest], 2)
-            leaver.hangup()
-            await stays.wait_ended(3)
-            return End()
-    alone = [c.phone.name for c in (first, guest) if c.t_ended is None]
-    raise Lost(f"the caller is gone, and {' and '.join(alone)} heard nobody for {ALONE_S:.0f} s")
-
-
-def _hears_now(call: Call, other: Call) -> bool:
-    intervals = call.heard(time.monotonic() - 0.2).intervals
-    return bool(intervals) and other.phone.name in intervals[-1].what
-
-
-async def somebody(r: Room) -> End:
-    """Some seat has the caller, again or still; or he was said goodbye."""
-    everybody = list(r.scene.stage.seats.values())
-    for _ in range(60):
-        await asyncio.sleep(0.1)
-        again = await whose(everybody, r.scene.cli, 0.1)
-        if again is not None and again.t_answered is not None:
-            try:
-                await r.scene.caller.wait_heard(again.phone.name, 0.3)
-            except TimeoutError:
-                continue
-            return End((again,))
-        if r.scene.caller.t_ended is not None:
-            return End()
-    raise Lost("nobody had the caller, and nobody said goodbye")
-
-
-def with_caller(act: Callable[[Room], Awaitable[None]]) -> Race:
-    async def race(r: Room) -> End:
-        await act(r)
-        return await words_or_free(r)
-
-    race.__doc__ = f"{act.__doc__} As the caller hangs up."
-    return race
 
 
 async def join_caller(r: Room) -> End:
@@ -228,6 +157,7 @@ RACES: dict[str, Race] = {
     "last-caller": with_caller(last_leaves),
     "confer-leave": confer_leave, "back-leave": back_leave, "confer-both": confer_both, "decide-both": decide_both,
     "decide-leave": decide_leave, "both-leave": both_leave, "both-leave-aside": both_leave_aside,
+    **fourthraces.RACES,
 }  # fmt: skip
 
 
