@@ -32,8 +32,11 @@ PLANS = {"flood": "flood-dali"}
 CALM_S, SURGE_S, RUNS_S = 8.0, 8.0, 60.0
 """before the rain; callers pour in without a plan; how long the plan runs at least"""
 SURGE_EVERY_S = 2.5
+MESSAGE_MS = 15_000
+"""the front message takes about so long"""
 POLL_S = 0.5
-TALK_S = 12.0
+TALK_S, HEAR_S = 12.0, 5.0
+"""with a caller handed over; the message, before 1 is pressed"""
 
 Say = Callable[[str], None]
 
@@ -63,7 +66,7 @@ async def flood(instances: Sequence[Instance], seats: Sequence[DemoSeats], say: 
     assert name is not None
     async with town(instances[0]):
         await asyncio.sleep(CALM_S)
-        async with calling(where, "12345", SURGE_EVERY_S, seed=9, tone=650, name="flood"):
+        async with calling(where, "12345", SURGE_EVERY_S, seed=9, tone=650, name="flood", longer=MESSAGE_MS):
             say(f"① 暴雨，{where.site} 的 12345 来电激增 / heavy rain: callers pour in at {where.site}")
             await asyncio.sleep(SURGE_S)
             shown = await _api(where, "POST", f"/plans/{plan}/start", {})
@@ -138,7 +141,7 @@ async def _acknowledge(phone: Town, hotlines: Collection[str]) -> None:
 async def _press(call: Call, hotlines: Collection[str]) -> None:
     with contextlib.suppress(TimeoutError):
         if call.caller.user in hotlines and await call.wait_answered(60):
-            await asyncio.sleep(4.0)
+            await asyncio.sleep(HEAR_S)
             if call.t_ended is None:
                 await call.dtmf("1")
 

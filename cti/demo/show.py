@@ -51,10 +51,10 @@ def show(config: Path, settings: Settings, directory: Directory, state: Path, ru
                 directory = with_free_trunk(directory)
             made: Instance | Sites
             if sites > 1:
-                made = Sites(root, state, directory, config, folder("dialplan"), count=sites)
+                made = Sites(root, state, directory, config, folder("dialplan"), count=sites, voice=True)
             else:
                 made = Instance(root, state, directory, config, folder("dialplan"), site=settings.site.code,
-                                recording=settings.recording)
+                                recording=settings.recording, voice=True)
             lost = asyncio.run(until_stopped(_run(console, made, demo, seconds, scenario)))
     except KeyboardInterrupt:
         lost = None

@@ -58,10 +58,12 @@ async def api(on: Scene, method: str, path: str, body: dict[str, Any] | None = N
 
 
 async def laid(on: Scene, wanted: set[str]) -> None:
+    found = await rows(on)
     for _ in range(100):
-        if (found := await rows(on)) == wanted:
+        if found == wanted:
             return
         await asyncio.sleep(0.05)
+        found = await rows(on)
     raise AssertionError(f"{wanted} wanted, not {found}")
 
 

@@ -15,6 +15,7 @@ from cti.core.demand import asked
 from cti.core.disputes import Period, disputes
 from cti.core.facts import Fact, published
 from cti.lending.auto import Past
+from cti.memory import fact_of, records
 from cti.metrics import Metrics
 from cti.replay import replay_call
 from cti.runtime import Runtime
@@ -93,7 +94,7 @@ def test_a_drills_callback_and_dispute_are_marked_and_left_out() -> None:
 
 @pytest.mark.parametrize("drill", [True, False])
 def test_a_report_tells_of_its_own_calls_alone(drill: bool) -> None:
-    play, facts = Play(), []
+    play, facts = Play(), list[Fact]()
     run = begin(play, at=5, drill=drill)
     duty = called(play, run, 5)
     play(step(e.DutyTold, duty, 9), step(e.DutyAcknowledged, duty, 12))
@@ -103,8 +104,7 @@ def test_a_report_tells_of_its_own_calls_alone(drill: bool) -> None:
             play(event)
             data = {**e.values_of(event), "drill": mark} if mark else e.values_of(event)
             facts.append(Fact(type(event).__name__, event.at, ref, data, "live", f"{ref}/{len(facts)}"))
-        facts += [Fact(r.kind, r.at, ref, r.data, "service", r.key) for r in play.commands[seen:]
-                  if hasattr(r, "kind")]  # fmt: skip
+        facts += [fact_of(record, "service") for record in records(play.commands[seen:])]
     for lease, state in (("a", "asked"), ("a", "active"), ("b", "active")):
         data = {"lease": lease, "state": state, "side": "borrower", "owner": "530100", "run": run}
         facts.append(Fact("LeaseMoved", us(25), "", data, "service", f"{lease}{state}"))
