@@ -27,7 +27,7 @@ class DemoSeats:
         self._tones = TONES[first_tone:]
         self._phones: list[Phone] = []
         self.opened = ""
-        """a key a plan has opened for 12345's seats (``*119``): pressed half of the time instead"""
+        """a key a plan has opened for 12345's seats (``*119``): pressed instead"""
         self._undo = contextlib.AsyncExitStack()
 
     async def __aenter__(self) -> Self:
@@ -58,10 +58,8 @@ class DemoSeats:
             try:
                 call = await phone.wait_incoming(3600)
                 if seat is not None and await call.wait_answered(60) and seat.kind == "general":
-                    key = KEY[seat.platform]
-                    if self.opened and seat.platform == "12345" and self._rng.random() < 0.5:
-                        key = self.opened
-                    await self._maybe_press(call, key)
+                    key = self.opened if seat.platform == "12345" else ""
+                    await self._maybe_press(call, key or KEY[seat.platform])
             except TimeoutError:
                 continue
 
