@@ -111,7 +111,7 @@ def dialtest(scenario: str, count: int | None, chaos: bool, seed: int, beside: i
         raise click.UsageError("--state、--target、--keep 只能写一个 / give one of --state, --target, --keep")
     if chaos and (state is not None or target_file is not None):
         raise click.UsageError("--chaos 只用于自起的一套 / --chaos is for a stack of its own")
-    own_site = SCENARIOS[scenario].site
+    own_site = SCENARIOS[scenario].site if scenario in SCENARIOS else None
     if own_site is not None and (state is not None or target_file is not None):
         raise click.UsageError(f"{scenario} 只用于自起的一套 / {scenario} is for a stack of its own")
     if scenario == "overflow" and (chaos or state is not None or target_file is not None):

@@ -9,6 +9,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 from redis.asyncio import Redis
@@ -62,24 +63,29 @@ async def raw(server: ValkeyServer) -> AsyncIterator[Redis]:
 Opener = Callable[..., contextlib.AbstractAsyncContextManager[Ledger]]
 
 
+@contextlib.asynccontextmanager
+async def running(url: str, spool: Path, *, linked: bool = True, now_ms: Callable[[], int] = wall_ms,
+                  **more: Any) -> AsyncIterator[Ledger]:  # fmt: skip
+    """A ledger at work; ``linked``: once it has met Redis."""
+    ledger = Ledger(SITE, url, spool, now_ms=now_ms, **more)
+    try:
+        async with asyncio.TaskGroup() as group:
+            task = group.create_task(ledger.run())
+            try:
+                if linked:
+                    await until(lambda: ledger.link_up)
+                yield ledger
+            finally:
+                task.cancel()
+    finally:
+        await ledger.aclose()
+
+
 @pytest.fixture
 def opened(tmp_path: Path, port: int) -> Opener:
-    @contextlib.asynccontextmanager
-    async def opened(
-        *, spool: str = "spool.db", now_ms: Callable[[], int] = wall_ms, linked: bool = True, spool_bytes: int = 1 << 24
-    ) -> AsyncIterator[Ledger]:
-        ledger = Ledger(SITE, f"redis://{LOOPBACK}:{port}/0", tmp_path / spool, now_ms=now_ms, spool_bytes=spool_bytes)
-        try:
-            async with asyncio.TaskGroup() as group:
-                running = group.create_task(ledger.run())
-                try:
-                    if linked:
-                        await until(lambda: ledger.link_up)
-                    yield ledger
-                finally:
-                    running.cancel()
-        finally:
-            await ledger.aclose()
+    def opened(*, spool: str = "spool.db", spool_bytes: int = 1 << 24,
+               **more: Any) -> contextlib.AbstractAsyncContextManager[Ledger]:  # fmt: skip
+        return running(f"redis://{LOOPBACK}:{port}/0", tmp_path / spool, spool_bytes=spool_bytes, **more)
 
     return opened
 

@@ -112,8 +112,9 @@ async def test_each_refusal_of_a_seat_is_told_apart_through_the_queue(on: Stage,
     assert [len(on.seats[n].calls) for n in ("8001", "8002")] == [1, 1], "a seat that said no is not rung again"
 
 
-async def test_nobody_free_goes_on_to_the_next_target_at_once(on: Stage) -> None:
-    """Both dedicated seats talk: the walk does not wait for one while another target is left."""
+async def second_caller_asks(on: Stage, route: str) -> tuple[Call, Call, Call, str]:
+    """Both dedicated seats talk, one to the first caller, one on a line of its own (``busy``); the second caller's seat
+    presses its key along this route. First, second, busy, and the second call's ref."""
     first, seat1 = await talking(on)
     second, seat2 = await talking(on, cli="13900005678", caller=1)
     on.seats["8001"].on_invite = Answer(0.1)
@@ -126,10 +127,16 @@ async def test_nobody_free_goes_on_to_the_next_target_at_once(on: Stage) -> None
     assert await busy.wait_answered(5)
     (caller,) = [row.split("!")[0] for row in await on.rows("core show channels concise") if "13900005678" in row
                  and "PJSIP/pstn" in row]  # fmt: skip
-    await on.rows(f"dialplan set chanvar {caller} SHARED(ROUTE_110) queue~110-dedicated~15|queue~110-dedicated~3")
+    await on.rows(f"dialplan set chanvar {caller} SHARED(ROUTE_110) {route}")
     await seat2.dtmf("*110")
     await asyncio.sleep(1.0)
     ref = next(f.ref for f in await on.facts() if f.kind == "CallArrived" and f.data["caller"] == "13900005678")
+    return first, second, busy, ref
+
+
+async def test_nobody_free_goes_on_to_the_next_target_at_once(on: Stage) -> None:
+    """Both dedicated seats talk: the walk does not wait for one while another target is left."""
+    first, second, busy, ref = await second_caller_asks(on, "queue~110-dedicated~15|queue~110-dedicated~3")
     why = [f.data["why"] for f in await on.facts(ref) if f.kind == "TargetFailed"]
     assert why == ["busy"], "the first hop must end at once"
     busy.hangup()
@@ -217,6 +224,18 @@ async def test_a_refer_by_the_seat_he_was_moved_to(on: Stage, number: str) -> No
     assert codes(facts) == (["bounce"] if number == "12345" else [])
 
 
+async def laid(on: Stage, family: str, wanted: set[str]) -> set[str]:
+    """The routes AstDB holds, once they are these; they are laid as soon as the service is linked."""
+    keys: set[str] = set()
+    for _ in range(50):
+        rows = [row for row in await on.rows(f"database show {family}") if row.startswith(f"/{family}/")]
+        keys = {row.split(":")[0].strip().removeprefix(f"/{family}/") for row in rows}
+        if keys == wanted:
+            break
+        await asyncio.sleep(0.1)
+    return keys
+
+
 async def test_the_routes_of_this_hour_are_in_astdb_and_an_old_one_is_gone(on: Stage) -> None:
     """Laid by the service, walked without it; what an earlier configuration left there is not walked for ever."""
     for family in ("route", "route-danger"):
@@ -224,11 +243,10 @@ async def test_the_routes_of_this_hour_are_in_astdb_and_an_old_one_is_gone(on: S
     service = on.instance.children["cti"]
     await service.restart()
     for family, danger in (("route", False), ("route-danger", True)):
-        rows = [row for row in await on.rows(f"database show {family}") if row.startswith(f"/{family}/")]
-        keys = {row.split(":")[0].strip().removeprefix(f"/{family}/") for row in rows}
         routes = [route for route in on.instance.directory.routes if route.danger is danger]
         members = set() if danger else {f"m{one.number}/*" for one in on.instance.directory.linkage}
-        assert keys == {f"{route.to}/{route.division}" for route in routes} | members != set()
+        wanted = {f"{route.to}/{route.division}" for route in routes} | members
+        assert wanted and await laid(on, family, wanted) == wanted
     service.kill()
     call, seat = await talking(on)
     await seat.dtmf("*110")
@@ -242,25 +260,10 @@ async def test_the_routes_of_this_hour_are_in_astdb_and_an_old_one_is_gone(on: S
 
 async def test_no_place_in_line_is_given_up_for_a_target_that_is_away(on: Stage) -> None:
     """All seats of the line talk and only who cannot be reached is left: the caller waits for the line."""
-    first, seat1 = await talking(on)
-    second, seat2 = await talking(on, cli="13900005678", caller=1)
-    on.seats["8001"].on_invite = Answer(0.1)
-    on.seats["8002"].on_invite = Answer(0.1)
-    await seat1.dtmf("*110")
-    taken = await ringing_at_110(on)
-    await first.wait_heard(taken.phone.name, 4)
-    free = next(on.seats[n] for n in ("8001", "8002") if on.seats[n] is not taken.phone)
-    busy = await free.dial("600")
-    assert await busy.wait_answered(5)
-    (caller,) = [row.split("!")[0] for row in await on.rows("core show channels concise") if "13900005678" in row
-                 and "PJSIP/pstn" in row]  # fmt: skip
-    await on.rows(f"dialplan set chanvar {caller} SHARED(ROUTE_110) queue~110-dedicated~15|dial~PJSIP/8003~5~~~1")
-    await seat2.dtmf("*110")
-    await asyncio.sleep(1.0)
-    ref = next(f.ref for f in await on.facts() if f.kind == "CallArrived" and f.data["caller"] == "13900005678")
+    first, second, busy, ref = await second_caller_asks(on, "queue~110-dedicated~15|dial~PJSIP/8003~5~~~1")
     assert [f.kind for f in await on.facts(ref) if f.kind.startswith("Target")] == ["TargetTried"], "he waits"
     busy.hangup()
-    await second.wait_heard(free.name, 8)
+    await second.wait_heard(busy.phone.name, 8)
     first.hangup()
     second.hangup()
 

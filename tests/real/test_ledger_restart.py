@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,29 +12,12 @@ from redis.asyncio import Redis
 from structlog.testing import capture_logs
 
 from cti.core.facts import Fact, FactId
-from cti.ledger.ledger import Ledger
 from cti.ledger.spool import Spool, SpoolError
 from cti.stack.netports import LOOPBACK
-from tests.real.ledger import SITE, STREAM, drained, fact, until, wall_ms
+from tests.real.ledger import STREAM, drained, fact, running
 from tests.real.valkey_server import ValkeyServer
 
 pytestmark = pytest.mark.real
-
-
-@contextlib.asynccontextmanager
-async def opened(server: ValkeyServer, spool: Path, *, linked: bool = True, **more: Any) -> AsyncIterator[Ledger]:
-    ledger = Ledger(SITE, server.url, spool, now_ms=wall_ms, **more)
-    try:
-        async with asyncio.TaskGroup() as group:
-            running = group.create_task(ledger.run())
-            try:
-                if linked:
-                    await until(lambda: ledger.link_up)
-                yield ledger
-            finally:
-                running.cancel()
-    finally:
-        await ledger.aclose()
 
 
 def day(calls: int) -> list[Fact]:
@@ -56,13 +37,13 @@ async def keys(server: ValkeyServer) -> Counter[bytes]:
 async def test_a_day_told_again_while_redis_is_away_is_not_doubled(server: ValkeyServer, tmp_path: Path) -> None:
     """More than a service remembers: what Redis has of each call is looked at, not what we recall."""
     spool = tmp_path / "spool.db"
-    async with opened(server, spool, remember_keys=50) as ledger:
+    async with running(server.url, spool, remember_keys=50) as ledger:
         await ledger.append(day(60))
     server.kill()
-    async with opened(server, spool, linked=False, remember_keys=50) as ledger:
+    async with running(server.url, spool, linked=False, remember_keys=50) as ledger:
         await ledger.append([*day(60), fact(900, "530100-1.7"), fact(901, "")])
         assert ledger.backlog == 302
-    async with opened(server, spool, linked=False, remember_keys=50) as ledger:  # a second life without Redis
+    async with running(server.url, spool, linked=False, remember_keys=50) as ledger:  # a second life without Redis
         await ledger.append([fact(902, "530100-1.8")])
         await server.start()
         await drained(ledger)
@@ -75,7 +56,7 @@ async def test_a_day_told_again_while_redis_is_away_is_not_doubled(server: Valke
 async def test_a_sick_disk_leaves_redis_its_checkpoint_and_its_facts(
     server: ValkeyServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with opened(server, tmp_path / "spool.db") as ledger:
+    async with running(server.url, tmp_path / "spool.db") as ledger:
         await ledger.append(day(2))
         await ledger.checkpoint("cel", "10@1")
 
@@ -97,7 +78,7 @@ async def test_a_checkpoint_nobody_can_read_counts_as_none(server: ValkeyServer,
         for value in (b"\xff\xfe 20@1", b"9" * 5000 + b" 20@1", b"soon"):
             await client.hset("cti:{530100}:checkpoint", "cel", value)
             with capture_logs() as logs:
-                async with opened(server, tmp_path / "spool.db") as ledger:
+                async with running(server.url, tmp_path / "spool.db") as ledger:
                     assert await ledger.read_checkpoint("cel") is None
                     await ledger.append([fact(1)])
             assert not [entry for entry in logs if entry["log_level"] == "error"]

@@ -147,3 +147,9 @@ def test_gaps_say_when_how_long_and_between_whom() -> None:
         "    3.000     60 ms  gap  (1001 → 8001)",
         "    4.060    200 ms  silence  (8001 → 8001)",
     ]
+
+
+@pytest.mark.parametrize("scenario", ["overflow", "seats"])
+def test_what_brings_a_stack_of_its_own_takes_no_other(scenario: str, file: Path) -> None:
+    said = CliRunner().invoke(dialtest, [scenario, "--target", str(file)])
+    assert said.exit_code == 2 and "of its own" in said.output
