@@ -62,7 +62,8 @@ def prepare(config: Path, to: Path) -> Path:
     (to / "plans").mkdir()
     site = yaml.safe_load((to / "site.yaml").read_text(encoding="utf-8"))["site"]["code"]
     trunks = yaml.safe_load((to / "trunks.yaml").read_text(encoding="utf-8"))
-    trunks["trunks"][0]["port"] = netports.free_udp_port()
+    # Not checked: a check sent before our telephones were there times out after 3 s and takes the trunk away.
+    trunks["trunks"][0] |= {"port": netports.free_udp_port(), "qualify": 0}
     trunk = trunks["trunks"][0]["name"]
     contacts = [{"kind": "phone", "number": number, "trunk": trunk, "timeout": seconds}
                 for number, seconds in ((FIRST, RING_S), (SECOND, 10))]  # fmt: skip
@@ -151,7 +152,6 @@ async def scene(stage: Stage, rng: random.Random, caller: Phone) -> AsyncIterato
         for phone in (town, front, notice):
             await phone.start()
             started.append(phone)
-        await reached(stage, trunk.name)
         yield Scene(stage, town, caller, rng)
     finally:
         for phone in (caller, town, *stage.seats.values()):
@@ -159,15 +159,6 @@ async def scene(stage: Stage, rng: random.Random, caller: Phone) -> AsyncIterato
                 call.hangup()
         for phone in started:
             await phone.stop()
-
-
-async def reached(stage: Stage, trunk: str) -> None:
-    """Until Asterisk's checks have found the trunk's other end. TimeoutError."""
-    for _ in range(100):
-        if any(f"{trunk}/" in row and "Avail" in row for row in await stage.rows("pjsip show contacts")):
-            return
-        await asyncio.sleep(0.1)
-    raise TimeoutError(f"trunk {trunk} is not there")
 
 
 async def one(stage: Stage, number: int, rng: random.Random, caller: Phone) -> Run:
