@@ -32,7 +32,7 @@ test: setup lint ## 静态检查＋全部测试（真实 Asterisk） / lint and 
 	$(PY) -m pytest -n $(JOBS) --dist worksteal $(ARGS)
 
 test-fast: venv ## 只跑不需要 Asterisk 的测试 / only what needs nothing but Python
-	$(PY) -m pytest tests/unit $(ARGS)
+	$(PY) -m pytest -n 2 tests/unit $(ARGS)
 
 lint: venv ## ruff、mypy strict、导入约束 / ruff, mypy strict, import contract
 	$(PY) -m ruff check $(PACKAGES)

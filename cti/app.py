@@ -38,6 +38,7 @@ from cti.lending.letters import Letters
 from cti.lending.line import Line
 from cti.meters import AgiMeter, AmiMeter, LedgerMeter, RecordingMeter
 from cti.metrics import Metrics
+from cti.nuisance import NuisanceList
 from cti.overview import Overview
 from cti.planning import Planning
 from cti.reconcile import Reconcile
@@ -52,6 +53,7 @@ from cti.web.callbacks import CallbacksApi
 from cti.web.conferences import ConferencesApi
 from cti.web.disputes import DisputesApi
 from cti.web.leases import LeasesApi
+from cti.web.nuisance import NuisanceApi
 from cti.web.plans import PlansApi
 from cti.web.recordings import RecordingsApi
 from cti.web.seats import SeatsApi
@@ -118,10 +120,11 @@ class Service:
             self.recordings, recording.enabled, recording.min_free_mb << 20, recording.keep_days,
             lambda: self.runtime.site, self._on_record, lambda: self.intake.complete, now_us,
             RecordingMeter(self.metrics))  # fmt: skip
-        book = entry_book(directory)
+        self.nuisance = NuisanceList(directory, self.ami, self.runtime, entry_book(directory), lambda: seating.known,
+                                     now_us)
         self.agi = FastAgiServer(
             settings.agi.host, settings.agi.port,
-            {"entry": make_entry(lambda: book, lambda: local().date()),
+            {"entry": make_entry(self.nuisance.book, lambda: local().date()),
              "login": make_login(lambda seat, agent, pin: seating.log_in(seat, agent, pin, "phone", now_us()))},
             limits=AgiLimits(sessions=settings.agi.max_sessions), meter=AgiMeter(self.metrics))  # fmt: skip
         self.letters = Letters(settings.site.code, settings.redis.url, timeout=settings.timers.redis)
@@ -147,6 +150,7 @@ class Service:
         async with asyncio.TaskGroup() as group:
             group.create_task(self.ledger.run())
             self.seating.known = self.planning.known = adopted = await self.history.adopt()
+            self.nuisance.tell()
             if not adopted:
                 self.intake.since = await self.history.since_us()
             # What is there for good (modules, classes, the last day) is never walked again for cycles: that stopped
@@ -159,6 +163,7 @@ class Service:
             group.create_task(self.intake.run())
             group.create_task(self.reconcile.run(lambda: self.intake.complete))
             group.create_task(self._poll())
+            group.create_task(self.nuisance.keep())
             group.create_task(self.leases.run())
             if len(self.directory.sites) > 1:
                 group.create_task(self.rule.run())
@@ -181,6 +186,7 @@ class Service:
             CallbacksApi(self.runtime, tokens, self.directory, now_us),
             PlansApi(self.runtime, tokens, self.directory, self.planning, self.settings.site.code, self._between,
                      now_us),
+            NuisanceApi(self.runtime, tokens, self.nuisance, self.recordings, now_us),
         )
 
     async def _decisions(self, since_ms: int) -> list[Fact]:
@@ -205,6 +211,7 @@ class Service:
     async def _merged(self) -> None:
         """The ledger is known after all: the lines are held to it."""
         self.seating.known = self.planning.known = True
+        self.nuisance.link_up()
         with contextlib.suppress(AmiError):
             await self.seating.agree(now_us())
 
@@ -226,6 +233,7 @@ class Service:
         await self._publish()
         self.leases.link_up()
         self.planning.link_up()
+        self.nuisance.link_up()
         self.reconcile.link_up()
         await self.intake.link_up()
         with contextlib.suppress(AmiTimeout, AmiRefused):  # looked at again within the minute
@@ -281,4 +289,6 @@ class Service:
                 with contextlib.suppress(AmiError):  # the link's own end is told elsewhere; it publishes all anew
                     await self._publish()
             self.overview.gauge(self.metrics)
+            for state, count in self.nuisance.counts().items():
+                self.metrics.nuisance_entries.labels(state).set(count)
             await asyncio.sleep(POLL_S)

@@ -29,6 +29,7 @@ class History:
 
     def __init__(self, ledger: Ledger, runtime: Runtime, now_us: Callable[[], int]) -> None:
         self._ledger, self._runtime, self._now = ledger, runtime, now_us
+        self._floor: int | None = None
 
     async def adopt(self) -> bool:
         """The last day. False, Redis away: start without; the day is read from Asterisk's file."""
@@ -40,6 +41,8 @@ class History:
                         return True
                     except StreamAway:
                         await asyncio.sleep(0.1)
+        # What is told again every some hours was last told before this start, however long ago that is.
+        self._floor = await self.since_us()
         log.warning("ledger_away_at_start", cure="is Redis running? facts go to the spool meanwhile")
         return False
 
@@ -63,7 +66,8 @@ class History:
     async def _last_day(self, limit: asyncio.Timeout | None = None) -> AsyncIterator[Fact | CorruptFact]:
         """Facts of the day before the ledger's newest one, or of the last 24 h; each puts ``limit`` off."""
         clock = asyncio.get_running_loop().time
-        first = FactId(await self.since_us((await self._ledger.top()).ms) // 1000, 0)
+        since = await self.since_us((await self._ledger.top()).ms)
+        first = FactId((since if self._floor is None else min(since, self._floor)) // 1000, 0)
         async for _, fact in self._ledger.since(first):
             if limit is not None:
                 limit.reschedule(clock() + ADOPT_S)

@@ -16,6 +16,8 @@ WORDS: dict[str, str] = {
     "EntryTold": "归属 {division} 优先级 {priority} / entry told",
     "EntryDefaulted": "服务未答，按默认 {division} / entry defaulted",
     "FrontTold": "播放前置语音 / hears the front message",
+    "NuisanceTold": "在骚扰名单，听提示 / on the nuisance list: hears the notice",
+    "NuisancePassed": "提示后接入（{how}）/ goes on into the line ({how})",
     "CallerQueued": "排队 {queue} / queued",
     "CallerOverflowed": "{line} 溢出到 {to}（{why}）/ overflow",
     "CallbackAsked": "群众选择回电，保留排位 / caller chose a callback, his place is kept",
@@ -86,6 +88,7 @@ WORDS: dict[str, str] = {
     "Anomaly": "! 意外步骤 {event}：{code} / unexpected step",
 }
 ARROWS: dict[str, tuple[int, int]] = {
+    "NuisanceTold": (2, 0), "NuisancePassed": (0, 2),
     "CallArrived": (0, 2), "FrontTold": (2, 0), "CallerQueued": (0, 2), "SeatAnswered": (1, 0), "SeatLeft": (1, 2),
     "TransferStarted": (1, 2), "TargetRings": (2, 3), "CallerReferred": (1, 2), "CallerGone": (0, 2),
     "SeatLost": (1, 2),

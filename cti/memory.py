@@ -18,6 +18,7 @@ from cti.core.answer_rate import EndedCall
 from cti.core.commands import Command, Record
 from cti.core.facts import CorruptFact, Fact, Source, published
 from cti.core.model import SeatNow, Site
+from cti.core.nuisance_rate import Rates
 
 log = structlog.get_logger(__name__)
 
@@ -76,6 +77,7 @@ class Memory:
         self.handled: Recent[tuple[str, str, str]] = Recent(KEEP_DAY)
         """(seat, to, target's seat) of each answered transfer: whether dedicated seats take what is handed over"""
         self.anomalies: Recent[str] = Recent(KEEP_DAY)
+        self.rates = Rates()
         self.corrupt = 0
         self._adopted = 0
         self._unwritten: dict[str, Fact] = {}
@@ -94,6 +96,9 @@ class Memory:
         if event.at <= now:
             self.last_at = max(self.last_at, event.at)
         self.site, commands = calls.step(self.site, event)
+        for told in records(commands):
+            if told.kind == "CallEnded":
+                self.rates.saw(self.site.calls[told.ref], str(told.data["outcome"]), told.at)
         return commands
 
     def tick(self, upto: int) -> list[Command]:

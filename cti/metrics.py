@@ -113,6 +113,18 @@ class Metrics:
             ("to", "by"), registry=r)  # fmt: skip
         self.kinds: Mapping[str, tuple[str, str]] = {}
         """seat → platform, kind; the directory's"""
+        self.notices = Counter(
+            "cti_nuisance_notices_total", "listed callers: told (heard the notice), key (pressed through), stayed",
+            ("what",), registry=r)  # fmt: skip
+        self.proposals = Counter(
+            "cti_nuisance_proposals_total", "proposals for the nuisance list, by whom (person, rule)",
+            ("by",), registry=r)  # fmt: skip
+        self.nuisance_ended = Counter(
+            "cti_nuisance_ended_total", "entries ended: expired, lapsed, rejected, removed, appeal",
+            ("how",), registry=r)  # fmt: skip
+        self.nuisance_entries = Gauge(
+            "cti_nuisance_entries", "entries of the nuisance list (proposed, listed, appealed)",
+            ("state",), registry=r)  # fmt: skip
         self.leases = Gauge("cti_leases", "open seat leases by side and state", ("side", "state"), registry=r)
         self.plans = Gauge("cti_plans_running", "emergency plans that run", ("drill",), registry=r)
         self.duties = Counter(
@@ -159,10 +171,23 @@ class Metrics:
             self.logins_refused.labels(str(data["code"])).inc()
         elif fact.kind == "DedicatedRefused":
             self.dedicated_refused.labels(str(data["code"])).inc()
+        elif "Nuisance" in fact.kind:
+            self._nuisance(fact)
         elif fact.kind in CONFERENCE:
             self._conference(fact)
         elif fact.kind == "Anomaly":
             self.anomalies.labels(str(data["code"])).inc()
+
+    def _nuisance(self, fact: Fact) -> None:
+        match fact.kind:
+            case "NuisanceTold":
+                self.notices.labels("told").inc()
+            case "NuisancePassed":
+                self.notices.labels("key" if fact.data["how"] == "key" else "stayed").inc()
+            case "NuisanceProposed":
+                self.proposals.labels("rule" if fact.data["rule"] else "person").inc()
+            case "NuisanceEnded":
+                self.nuisance_ended.labels(str(fact.data["how"])).inc()
 
     def _conference(self, fact: Fact) -> None:
         data = fact.data

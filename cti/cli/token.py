@@ -34,10 +34,12 @@ def signing_secret(settings: Settings, state: Path | None) -> str:
 @click.option("--role", type=click.Choice(ROLES), default="agent", show_default=True)
 @click.option("--hours", type=click.IntRange(1, MAX_HOURS), default=DEFAULT_HOURS, show_default=True,
               help="有效小时 / valid for so long")  # fmt: skip
+@click.option("--name", default="",
+              help="姓名或工号，骚扰名单须有 / the person, whom the nuisance list must name")
 @click.option("--state", type=click.Path(path_type=Path), default=None,
               help="运行中的实例目录 / for the embedded instance in this folder (cti up)")  # fmt: skip
 @CONFIG
-def token(seat: str, role: str, hours: int, state: Path | None, config: Path | None) -> None:
+def token(seat: str, role: str, hours: int, name: str, state: Path | None, config: Path | None) -> None:
     """发一枚接口令牌 / make a token for the API.
 
     \b
@@ -49,6 +51,6 @@ def token(seat: str, role: str, hours: int, state: Path | None, config: Path | N
         raise click.UsageError(f"没有座席 {seat} / no seat {seat} in config/seats.yaml")
     secret = signing_secret(settings, state)
     try:
-        click.echo(Tokens(secret).make(Who(role=role, seat=seat, hours=hours)))  # type: ignore[arg-type]
+        click.echo(Tokens(secret).make(Who(role=role, seat=seat, hours=hours, name=name.strip()[:32])))  # type: ignore[arg-type]
     except ValueError:
         raise click.UsageError("坐席须有 --seat，其他角色不带 / an agent needs --seat, other roles have none") from None

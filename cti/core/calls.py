@@ -15,7 +15,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from cti.core import events as e
-from cti.core import plans, recordings, records, rooms, rules, seats, tasks
+from cti.core import nuisance, plans, recordings, records, rooms, rules, seats, tasks
 from cti.core import transfer as machine
 from cti.core.commands import Command, KnockDoor, LayRoute, Record
 from cti.core.model import Call, Outcome, Party, Phase, Site, Transfer, TransferState
@@ -31,6 +31,8 @@ def step(site: Site, event: e.Event) -> tuple[Site, list[Command]]:
         return seats.step(site, event)
     if isinstance(event, e.PlanEvent):
         return plans.step(site, event)
+    if isinstance(event, e.NuisanceEvent):
+        return nuisance.step(site, event)
     after, commands = _step(site, event)
     return after, _marked(after, commands)
 
@@ -71,7 +73,8 @@ def tick(site: Site, now: int) -> tuple[Site, list[Command]]:
     site, ended = tasks.tick(replace(tasks.open_due(site, commands), calls=calls), now)
     site, more = seats.tick(site, now)
     site, planned = plans.tick(site, now)
-    return site, _marked(before, commands + ended) + more + planned
+    site, over = nuisance.tick(site, now)
+    return site, _marked(before, commands + ended) + more + planned + over
 
 
 def next_deadline(site: Site) -> int | None:
@@ -79,7 +82,7 @@ def next_deadline(site: Site) -> int | None:
     due = [machine.deadline(transfer) for call in site.calls.values() for transfer in call.open]
     due += [rooms.deadline(call) for call in site.calls.values()]
     due.append(seats.next_deadline(site))
-    due += [tasks.deadline(site), plans.deadline(site)]
+    due += [tasks.deadline(site), plans.deadline(site), nuisance.next_deadline(site)]
     return min((at for at in due if at is not None), default=None)
 
 
@@ -115,6 +118,10 @@ def _apply(call: Call, event: e.Event) -> Step:
         return _room_event(call, event)
     if isinstance(event, e.RECORDING_EVENTS):
         return recordings.hears(call, event)
+    if isinstance(event, e.NuisanceTold):
+        return replace(call, notice="told"), []
+    if isinstance(event, e.NuisancePassed):
+        return replace(call, notice=event.how), []
     call, commands = rooms.hears(call, event)
     if call.phase is Phase.ENDED:
         late = not isinstance(event, e.SeatLeft | e.CallerGone)
@@ -193,6 +200,7 @@ def _ended(call: Call, event: e.CallerLeft | e.CallerGone) -> Step:
             talk_ms=(event.at - call.answered_at) // 1000 if call.answered_at else 0,
             seats=",".join(call.takers),
             transfers=len(call.transfers),
+            **({"notice": call.notice} if call.notice else {}),
             **({"why": why} if (why := "channel-gone" if isinstance(event, e.CallerGone) else call.not_served) else {}),
         )
     )

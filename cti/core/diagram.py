@@ -4,6 +4,7 @@
     python -m cti.core.diagram conference > docs/conference-machine.md
     python -m cti.core.diagram callback > docs/callback-machine.md
     python -m cti.core.diagram lease > docs/lease-machine.md
+    python -m cti.core.diagram nuisance > docs/nuisance-machine.md
     python -m cti.core.diagram seat > docs/seat-machine.md
     python -m cti.core.diagram duty > docs/duty-machine.md
 
@@ -22,8 +23,10 @@ from cti.core import callbacks, duty, seats
 from cti.core import events as e
 from cti.core import lease as leases
 from cti.core import lease_model as words
+from cti.core import nuisance as entries
 from cti.core import rules as cells
 from cti.core import transfer as machine
+from cti.core.listing import ListingState
 from cti.core.model import CallbackState, RoomState, SeatStatus, TransferState
 from cti.core.plan_model import DutyState
 
@@ -104,6 +107,24 @@ def callback() -> str:
     head = HEAD.format(name="callback", source="cti/core/callbacks.py", argument=" callback")
     table = {kind: [_cell(callbacks.TABLE[s][kind]) for s in CallbackState] for kind in e.CALLBACK_EVENTS}
     return head + "\n".join(lines) + _table([str(s) for s in CallbackState], table) + FOOT
+
+
+def nuisance() -> str:
+    """An entry of the nuisance list, the same way."""
+    moves: Moves = {("[*]", "proposed"): ["NuisanceProposed"]}
+    for state, rows in entries.TABLE.items():
+        for kind, rule in rows.items():
+            if isinstance(rule, cells.To) and rule.state is not state:
+                moves.setdefault((str(state), str(rule.state)), []).append(kind.__name__)
+    lines = _arrows(moves)
+    lines += [
+        f"    proposed --> ended: deadline ({entries.LAPSE_US // entries.DAY_US} days, lapsed)",
+        "    listed --> ended: deadline (expired)",
+        "    ended --> [*]",
+    ]
+    head = HEAD.format(name="nuisance list's", source="cti/core/nuisance.py", argument=" nuisance")
+    table = {kind: [_cell(entries.TABLE[s][kind]) for s in ListingState] for kind in e.NUISANCE_EVENTS}
+    return head + "\n".join(lines) + _table([str(s) for s in ListingState], table) + FOOT
 
 
 LEASE_DEADLINES = {
@@ -218,5 +239,6 @@ def _cell(rule: cells.Rule[Any, Any, Any]) -> str:
 
 
 if __name__ == "__main__":
-    drawn = {"conference": conference, "callback": callback, "lease": lease, "seat": seat, "duty": duty_phone}
+    drawn = {"conference": conference, "callback": callback, "lease": lease, "nuisance": nuisance, "seat": seat,
+             "duty": duty_phone}  # fmt: skip
     print(drawn.get("".join(sys.argv[1:]), diagram)(), end="")

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from cti.core.listing import Listing
 from cti.core.plan_model import PlanRun
 
 SETTLE_US = 5_000_000
@@ -248,6 +249,8 @@ class Call:
     division: str = ""
     priority: int = 0
     nuisance: bool = False
+    notice: str = ""
+    """he is on the nuisance list and heard so: told | key (pressed through) | stayed"""
     queued_at: int = 0
     answered_at: int = 0
     seat: str = ""
@@ -350,9 +353,10 @@ class Callback:
 @dataclass(frozen=True, slots=True)
 class Site:
     """All live calls of one installation and its callback tasks, by correlation id, its seats, by number, and its
-    emergency plans' runs, by id."""
+    emergency plans' runs, by id, and its nuisance list, by entry."""
 
     calls: Mapping[str, Call] = field(default_factory=dict)
     callbacks: Mapping[str, Callback] = field(default_factory=dict)
     seats: Mapping[str, SeatNow] = field(default_factory=dict)
     plans: Mapping[str, PlanRun] = field(default_factory=dict)
+    nuisance: Mapping[str, Listing] = field(default_factory=dict)

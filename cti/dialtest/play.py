@@ -20,6 +20,7 @@ from cti.dialtest.scenarios import (
     callback,
     conference,
     everykey,
+    nuisance,
     onekey,
     plan,
     queue,
@@ -88,6 +89,9 @@ SCENARIOS: dict[str, Scenario] = {
     "plan": Scenario(
         "应急方案：前置语音、*119、值班电话、演练、杀服务，停后恢复原状（自起一套） / an emergency plan, start to stop",
         plan.SEATS, plan.one, 1, plan.prepare),
+    "nuisance": Scenario(
+        "名单内的来电：按 1、不挂机、110、移出后（仅内嵌） / a listed caller, by every way to a person (embedded)",
+        nuisance.SEATS, nuisance.one, 1),
     "queue": Scenario(
         "拨 12345，听音乐排队，座席接听 / a caller of 12345 waits in music and is answered", queue.SEATS, queue.one),
 }  # fmt: skip
@@ -106,6 +110,7 @@ async def play(where: Instance | Target, scenario: str, n: int, seed: int, besid
     beside = max(1, min(beside, n, chosen.most))
     monkey = Chaos(where, seed) if chaos and isinstance(where, Instance) else None
     async with stage(where, seats=chosen.seats, callers=beside) as on:
+        on.harmed = monkey is not None
 
         async def worker(caller: Phone) -> None:
             for number in numbers:

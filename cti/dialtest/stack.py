@@ -85,6 +85,8 @@ class Stage:
     callers: list[Phone] = field(default_factory=list)
     before: frozenset[str] = frozenset()
     """channels and bridges that were there already: somebody else's"""
+    harmed: bool = False
+    """parts of it are killed meanwhile (`--chaos`)"""
 
     @property
     def server(self) -> tuple[str, int]:

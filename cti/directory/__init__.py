@@ -9,7 +9,8 @@ from cti.directory.base import Name
 from cti.directory.fields import PLATFORMS, Platform, SeatKind
 from cti.directory.hotlines import Hotline, QueueRules
 from cti.directory.load import Checked, check_directory, load_directory
-from cti.directory.model import Directory, Nuisance
+from cti.directory.model import Directory
+from cti.directory.nuisance import Nuisance, NuisanceRules
 from cti.directory.peers import SiteEntry, SiteSip, Trunk
 from cti.directory.plans import Plan
 from cti.directory.seats import Agent, Reason, Seat, SeatRules
@@ -25,6 +26,7 @@ __all__ = [
     "Linked",
     "Name",
     "Nuisance",
+    "NuisanceRules",
     "PhoneTarget",
     "Plan",
     "Platform",

@@ -15,7 +15,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from cti.directory.checking import Site
 from cti.directory.hotlines import CallbackRules, ConferenceRules, Hotline
-from cti.directory.model import Directory, Nuisance
+from cti.directory.model import Directory
+from cti.directory.nuisance import Nuisance, NuisanceRules
 from cti.directory.peers import SiteEntry, Trunk
 from cti.directory.plans import NAME, Plan, PlanFile
 from cti.directory.rules import find_faults
@@ -63,6 +64,7 @@ class _Linkage(_File):
 
 class _Nuisance(_File):
     nuisance: tuple[Nuisance, ...] = Field(max_length=20_000)
+    rules: NuisanceRules = NuisanceRules()
 
 
 _FILES: Final[dict[str, type[_File]]] = {
@@ -111,6 +113,8 @@ def check_directory(folder: Path, today: dt.date) -> Checked:
             parts["conference"], parts["callbacks"] = file.conference, file.callbacks
         elif isinstance(file, _Seats):
             parts["seat_rules"] = file.rules
+        elif isinstance(file, _Nuisance):
+            parts["nuisance_rules"] = file.rules
     parts[PLANS], found = _plans(folder / PLANS, documents)
     problems += found
     directory = None

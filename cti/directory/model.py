@@ -8,25 +8,15 @@ from __future__ import annotations
 import datetime as dt
 from functools import cached_property
 
-from pydantic import Field
-
 from cti.directory import divisions
 from cti.directory.base import Frozen
-from cti.directory.fields import Note, PhoneNumber, Platform, SeatKind, Text
+from cti.directory.fields import EMERGENCY, Platform, SeatKind
 from cti.directory.hotlines import CallbackRules, ConferenceRules, Hotline
+from cti.directory.nuisance import Nuisance, NuisanceRules
 from cti.directory.peers import SiteEntry, Trunk
 from cti.directory.plans import Plan
 from cti.directory.seats import Agent, Seat, SeatRules
-from cti.directory.targets import Linked, Route, Target
-
-
-class Nuisance(Frozen):
-    """A number listed for harassment until a day (inclusive), by somebody's approval."""
-
-    number: PhoneNumber = Field(repr=False)
-    until: dt.date
-    reason: Note
-    approved_by: Text
+from cti.directory.targets import Linked, PhoneTarget, Route, Target
 
 
 class Directory(Frozen):
@@ -37,6 +27,7 @@ class Directory(Frozen):
     routes: tuple[Route, ...]
     trunks: tuple[Trunk, ...] = ()
     nuisance: tuple[Nuisance, ...] = ()
+    nuisance_rules: NuisanceRules = NuisanceRules()
     conference: ConferenceRules = ConferenceRules()
     callbacks: CallbackRules = CallbackRules()
     sites: tuple[SiteEntry, ...] = ()
@@ -117,6 +108,14 @@ class Directory(Frozen):
         """
         keys = ((to, d, danger) for d in divisions.lineage(division))
         return next((self._routes[key] for key in keys if key in self._routes), ())
+
+    @cached_property
+    def never_listed(self) -> frozenset[str]:
+        """Numbers no nuisance list may hold: our own, emergency services', the linkage directory's telephones."""
+        lists = (*(r.targets for r in self.routes), *(one.targets for one in self.linkage))
+        phones = {t.number for targets in lists for t in targets if isinstance(t, PhoneTarget)}
+        own = {h.number for h in self.hotlines} | {s.number for s in self.seats} | {one.number for one in self.linkage}
+        return frozenset(own | phones | EMERGENCY)
 
     def nuisance_entry(self, number: str, today: dt.date) -> Nuisance | None:
         """The entry for a number, if it still holds on `today` (site's local date)."""

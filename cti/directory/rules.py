@@ -119,7 +119,7 @@ def keys_lead_somewhere(site: Site) -> Faults:
 
 def nuisance_is_current(site: Site) -> Faults:
     """An expired entry has no effect and should be renewed or removed; our own numbers are never listed."""
-    own = {h.number for h in site.directory.hotlines} | {s.number for s in site.directory.seats}
+    own = site.directory.never_listed
     for i, entry in enumerate(site.directory.nuisance):
         if entry.until < site.today:
             yield site.warning(
@@ -130,9 +130,21 @@ def nuisance_is_current(site: Site) -> Faults:
         if entry.number in own:
             yield site.error(
                 ("nuisance", i, "number"),
-                "这是本站的热线或座席 / this is a hotline or seat of this site",
+                "这是本站的热线或座席，或紧急、联动单位的号码 / this is a hotline or seat of this site, or a number of "
+                "an emergency service or of the linkage directory",
                 "删去它 / remove it",
             )
+
+
+def nuisance_rules_agree(site: Site) -> Faults:
+    """What is usual must be allowed."""
+    rules = site.directory.nuisance_rules
+    if rules.days > rules.most_days:
+        yield site.error(
+            ("nuisance", "rules", "days"),
+            f"默认 {rules.days} 天长于最长的 {rules.most_days} 天 / days is more than most_days",
+            "改其中一个 / change one of them",
+        )
 
 
 RULES: Final[tuple[Callable[[Site], Faults], ...]] = (
@@ -147,5 +159,6 @@ RULES: Final[tuple[Callable[[Site], Faults], ...]] = (
     trunks_are_closed,
     trunks_keep_lines,
     nuisance_is_current,
+    nuisance_rules_agree,
     sites_are_apart,
 )

@@ -76,6 +76,8 @@ class LeaseDesk:
         self._resume = True
         self._rest: set[str] = set()
         """own seats on their way home"""
+        self._strays: dict[str, int] = {}
+        """own seats Asterisk has as lent and the book does not know; from when (µs) they come home"""
         self._phones: dict[str, str] = {}
         self._platforms: dict[str, str] = {}
         """of borrowed leases, as their owners tell with each grant"""
@@ -153,6 +155,7 @@ class LeaseDesk:
                     self._resume = False
                     await self._step(*leasebook.resume(self.book, now), "", None)
                     self._rest |= {seat for seat, lease in self.book.lent.items() if not lease.open}
+                    await self._tried(self._look_for_strays())
                     self._cared = 0
                 else:
                     await self._step(*leasebook.tick(self.book, now), "", None)
@@ -311,6 +314,8 @@ class LeaseDesk:
     # -- how things should stand ---------------------------------------------------------------------------------------
     async def _care(self) -> None:
         """What no event tells: a line that forgot (Asterisk's restart), a lent phone or a trunk that went away."""
+        self._rest |= {seat for seat, at in self._strays.items() if at <= self._now()}
+        self._strays = {seat: at for seat, at in self._strays.items() if seat not in self._rest}
         if not (self.lent or self._rest or any(x.open for x in self.book.borrowed.values())):
             return
         try:
@@ -342,6 +347,13 @@ class LeaseDesk:
             if not await self._line.inside(lease.owner + lease.seat):
                 await self._enter(lease, lease.expires - lease.terms.ring_us)
             await self._line.rest(lease.owner + lease.seat, reason)
+
+    async def _look_for_strays(self) -> None:
+        """The book was lost: what nobody remembers lending comes home when its row lets nobody ring it any more."""
+        for seat, until in (await self._line.lent()).items():
+            if seat in self.around.lendable and seat not in self.book.lent:
+                self._strays[seat] = until * 1_000_000 + self.terms.skew_us
+                log.warning("lent_seat_not_in_book", seat=seat, until=until, cure="it comes home by the clock")
 
     async def _home(self, seat: str) -> None:
         lease = self.book.lent.get(seat)

@@ -64,12 +64,17 @@ class Line:
         """The seat is ours again."""
         await self._drop("lent", seat)
 
-    async def rows(self) -> set[str]:
-        """Seats that have a row: all but those of open leases are to go."""
-        with contextlib.suppress(AmiRefused):  # there is none
-            found = await self._ami.list_action("DBGetTree", {"Family": "lent"})
-            return {str(row.get("Key") or "").rpartition("/")[2] for row in found if row.get("Key")}
-        return set()
+    async def lent(self) -> dict[str, int]:
+        """Own seats Asterisk has as lent, by their rows and by what pauses them; before when (s since the epoch) a
+        borrower may ring each, 0: none may."""
+        found = {m.interface.removeprefix("PJSIP/"): 0 for m in await self.members()
+                 if m.interface.startswith("PJSIP/") and m.paused and m.reason == PAUSED}  # fmt: skip
+        with contextlib.suppress(AmiRefused):  # there is no row
+            for row in await self._ami.list_action("DBGetTree", {"Family": "lent"}):
+                until = str(row.get("Val") or "").rpartition("~")[2]
+                if seat := str(row.get("Key") or "").rpartition("/")[2]:
+                    found[seat] = int(until) if until.isdecimal() else 0
+        return found
 
     async def aside(self, seat: str) -> bool:
         """Out of every line. True: and idle, in two looks. A seat not ready, or whose phone is away, is not lent. Its

@@ -104,7 +104,7 @@ def _facts(directory: Directory, told: Told, instance_key: bytes) -> dict[str, A
         "calls_most": len(told.rtp) // 4 * 85 // 100,
         "callback": {"trunk": directory.callbacks.trunk or next((t.name for t in directory.trunks), ""),
                      "ring": directory.callbacks.ring, "keep": directory.callbacks.keep},
-        "queues": queues,
+        "queues": queues, "nuisance_wait": directory.nuisance_rules.wait,
         "features": {platform: names.get(platform, FIXED) for platform in directory.platforms},
         "sites": [s for s in directory.sites if s.code != told.site] if own else [],
         "own": own.sip if own else None,

@@ -22,11 +22,13 @@ MAX_HOURS = 24 * 90
 
 @dataclass(frozen=True, slots=True)
 class Who:
-    """The holder of a token. ``seat``: an agent's own; empty for the others. ``hours``: how long from its making."""
+    """The holder of a token. ``seat``: an agent's own; empty for the others. ``hours``: how long from its making.
+    ``name``: the person, where an act must have one."""
 
     role: Role
     seat: str = ""
     hours: int = DEFAULT_HOURS
+    name: str = ""
 
 
 class Tokens:

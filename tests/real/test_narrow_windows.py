@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
+from cti.dialtest.call import Call
+from cti.dialtest.phone import Answer, Phone
 from cti.dialtest.stack import Stage, stage
 from cti.directory import Directory
 from cti.share import folder
@@ -18,7 +20,7 @@ from cti.stack.instance import Instance
 from cti.stack.root import RuntimeRoot
 from tests.real.conftest import SEATS
 from tests.real.room import together
-from tests.real.story import ended, outcomes, ringing_at_110, talking
+from tests.real.story import CLI, ended, outcomes, ringing_at_110, talking
 
 pytestmark = pytest.mark.real
 
@@ -116,3 +118,54 @@ async def test_a_redirect_that_meets_the_callers_goodbye_leaves_nothing_untold(s
     assert (kinds.count("CallerLeft"), kinds.count("CallerGone")) == (1, 0), kinds
     assert kinds.count("RecordingEnded") == kinds.count("RecordingStarted")
     assert await on.leftovers() == []
+
+
+@pytest_asyncio.fixture(loop_scope="function")
+async def brief(runtime_root: RuntimeRoot, directory: Directory, tmp_path: Path) -> AsyncIterator[Stage]:
+    """A stage on which a seat has picked up long before the call knows of it."""
+    plan = tmp_path / "dialplan"
+    shutil.copytree(folder("dialplan"), plan)
+    hotline = plan / "hotline.conf"
+    first = "[seat-answered]\nexten => s,1,Set(SHARED(WAITS,${CALLCHAN})=)"
+    hotline.write_text(widen(hotline.read_text(), first, SWAP_S))
+    async with (
+        Instance(runtime_root, tmp_path / "state", directory, folder("config"), plan) as made,
+        stage(made, seats=["1001", "8001"], callers=1) as on,
+    ):
+        yield on
+
+
+async def dropped(seat: Phone, call: Call, times: int) -> Call:
+    """The seat's talk after it picked up so often, each time gone before anything was written of it."""
+    before = len(seat.calls)
+    seat.on_invite = Answer(0.05, hang_up_after=SWAP_S / 3)
+    for _ in range(250):
+        if len([c for c in seat.calls[before:] if c.t_answered and c.t_ended]) >= times:
+            seat.on_invite = Answer(0.05)
+        talk = seat.calls[-1] if seat.calls else None
+        if talk and talk.t_answered and not talk.t_ended and talk.t_answered + SWAP_S < time.monotonic():
+            return talk
+        assert call.t_ended is None, call.heard()
+        await asyncio.sleep(0.02)
+    raise AssertionError(f"not served again: {call.heard()}")
+
+
+async def test_a_seat_that_picks_up_and_is_gone_at_once_has_not_served_him(brief: Stage) -> None:
+    """Out of the line, twice as the first in line again, and rung back after a transfer that came to nothing."""
+    seat, police = brief.seats["1001"], brief.seats["8001"]
+    call = await brief.callers[0].dial("12345", caller_id=CLI)
+    talk = await dropped(seat, call, 3)
+    await call.wait_heard("1001", 3)
+    await talk.dtmf("*110")
+    ringing = await police.wait_ringing()
+    await asyncio.sleep(2)  # so long a talk is one that served him: what is asked below is not asked because of it
+    await talk.dtmf("*110")  # he leaves now, and is rung back when nobody comes
+    await talk.wait_ended(3)
+    again = asyncio.create_task(dropped(seat, call, 1))
+    await asyncio.sleep(0)
+    ringing.reject(603)
+    await again
+    await call.wait_heard("1001", 3, after=again.result().t_answered)
+    assert call.heard().longest_without({"1001", "music"}, (call.t_answered or 0) + 0.3) < 200
+    call.hangup()
+    assert not [f for f in await ended(brief) if f.kind in ("CallerNotServed", "Anomaly")]

@@ -70,16 +70,22 @@ class Lines:
     def __init__(self) -> None:
         self.did: list[str] = []
         self.rows: dict[str, str] = {}
+        self.until: dict[str, int] = {}
         self.members: set[str] = set()
         self.busy = False
         self.trunk = "NOT_INUSE"
 
     async def put_row(self, seat: str, site: str, fence: int, until_s: int) -> None:
         self.rows[seat] = f"{site or '-'}~{fence}"
+        self.until[seat] = until_s
         self.did.append(f"row {seat} {site or '-'}")
 
     async def drop_row(self, seat: str) -> None:
         self.rows.pop(seat, None)
+        self.until.pop(seat, None)
+
+    async def lent(self) -> dict[str, int]:
+        return dict(self.until)
 
     async def aside(self, seat: str) -> bool:
         self.did.append(f"aside {seat}")
@@ -280,6 +286,29 @@ async def test_every_fencing_number_is_new_even_when_the_book_is_lost(tmp_path: 
             await until(lambda: a.states() == ["returned", "active"])
             assert again.desk.leases()[0].fence == first.fence + 1
     assert b.path.with_suffix(".bad").exists()
+
+
+@pytest.mark.parametrize("damage", ["gone", "{"])
+async def test_a_seat_whose_lease_was_lost_comes_home_when_nobody_may_ring_it_any_more(
+    tmp_path: Path, damage: str
+) -> None:
+    mail, clock, a, b = await lend(tmp_path)
+    async with b.running(), a.running():
+        await b.desk.ask(B, "1001", A, 20, "")
+        await until(lambda: a.states() == ["active"])
+    if damage == "gone":
+        b.path.unlink()
+    else:
+        b.path.write_text(damage)
+    again = Site(B, mail, tmp_path, clock)
+    again.lines.rows, again.lines.until = b.lines.rows, b.lines.until
+    async with again.running():
+        clock.now += 2_000_000
+        await asyncio.sleep(0.3)
+        assert again.lines.rows and "home 1001" not in again.lines.did, "its borrower may ring it still"
+        clock.now = again.lines.until["1001"] * 1_000_000 + TERMS.skew_us
+        await until(lambda: "home 1001" in again.lines.did)
+        assert not again.lines.rows
 
 
 def test_the_book_reads_back_as_it_was(tmp_path: Path) -> None:

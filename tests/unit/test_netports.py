@@ -36,7 +36,7 @@ def test_a_port_is_given_once() -> None:
 
 def test_two_processes_never_get_the_same_port(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of a window of 100 the other process holds 50: we get none of those until it has died."""
-    first = 31_000
+    first = 9_600
     window = f"from cti.stack import netports; netports.FIRST, netports.LAST = {first}, {first + 100}\n"
     with subprocess.Popen(
         [sys.executable, "-c", window + HOLDER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
@@ -59,7 +59,7 @@ def test_two_processes_never_get_the_same_port(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_a_range_is_even_consecutive_and_steps_over_a_taken_port(monkeypatch: pytest.MonkeyPatch) -> None:
-    first = 31_200
+    first = 9_720
     monkeypatch.setattr(netports, "FIRST", first)
     monkeypatch.setattr(netports, "LAST", first + 40)
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
@@ -71,8 +71,8 @@ def test_a_range_is_even_consecutive_and_steps_over_a_taken_port(monkeypatch: py
 
 
 def test_released_ports_may_be_given_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(netports, "FIRST", 31_300)
-    monkeypatch.setattr(netports, "LAST", 31_304)
+    monkeypatch.setattr(netports, "FIRST", 9_780)
+    monkeypatch.setattr(netports, "LAST", 9_784)
     before = netports.free_udp_range(2)
     assert netports.free_udp_range(2).start != before.start
     netports.release(*before)

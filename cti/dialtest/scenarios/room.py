@@ -25,7 +25,9 @@ from cti.dialtest.stack import Stage
 from cti.dialtest.whohears import Moment, Table
 from cti.ledger.stream import StreamAway
 
-JOIN_MS, CHANGE_MS = 60.0, 120.0
+JOIN_MS, CHANGE_MS, KILLED_MS = 60.0, 120.0, 200.0
+"""nobody hears nobody for longer: as somebody joins, at any other change, and while parts are killed (`--chaos`), which
+costs the machine that plays phones as well"""
 HEARD_S = 0.08
 """so long the same must be heard to count"""
 GOOD_S = 5.0
@@ -120,7 +122,7 @@ class Room:
         self.calls += [call for call in row if call not in self.calls]
         self.talking = tuple(row)
         await asyncio.sleep(0.1)
-        worst = 0.0
+        worst, most_ms = 0.0, max(most_ms, KILLED_MS) if self.scene.stage.harmed else most_ms
         for call, names in row.items():
             name = call.phone.name
             if call not in talking:
@@ -190,7 +192,8 @@ class Room:
             call = of(party, t1)
             return call.gap({name}, t0, min(t1, call.t_ended or t1)).net_ms
 
-        self.run.faults += self.table.faults(end, hear, missed, CHANGE_MS)
+        most = KILLED_MS if self.scene.stage.harmed else CHANGE_MS
+        self.run.faults += self.table.faults(end, hear, missed, most)
 
 
 async def open_room(stage: Stage, run: Run, rng: random.Random, phone: Phone, cli: str, call: Call, hotline: str,
