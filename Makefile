@@ -13,6 +13,8 @@ PACKAGES := cti ivr conference bench tests
 ARGS ?=
 # make run SITES=2: two sites that lend each other seats
 SITES ?= 1
+# make run SCENARIO=flood: a flood at one of two sites, an emergency plan from start to stop
+SCENARIO ?=
 # Tests on the real parts wait most of their time: three at once keep two cores half busy. JOBS=0: one after another.
 JOBS ?= 3
 
@@ -24,7 +26,7 @@ help: ## 显示本说明 / show this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
 
 run: setup ## 起全套并打开演示（Ctrl-C 全部停止） / everything on loopback with simulated callers (Ctrl-C stops all)
-	@exec $(PY) -m cti up --demo --sites $(SITES) $(ARGS)
+	@exec $(PY) -m cti up --demo --sites $(SITES) $(if $(SCENARIO),--scenario $(SCENARIO)) $(ARGS)
 
 test: setup lint ## 静态检查＋全部测试（真实 Asterisk） / lint and the whole suite on the real parts
 	$(PY) -m pytest -n $(JOBS) --dist worksteal $(ARGS)

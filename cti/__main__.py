@@ -11,6 +11,7 @@ from cti.cli.disputes import disputes_command
 from cti.cli.leases import leases
 from cti.cli.look import replay, status, trace
 from cti.cli.nuisance import nuisance
+from cti.cli.plan import plan
 from cti.cli.recordings import recordings
 from cti.cli.render import render_command
 from cti.cli.run import run, up
@@ -34,6 +35,7 @@ def main() -> None:
     cti callbacks                 回电任务 / who is to be called back
     cti nuisance list             骚扰名单 / the nuisance list: proposals, approval, appeals
     cti leases                    席位互借 / seats lent between sites
+    cti plan start flood-dali     应急方案、演练 / emergency plans, drills
     cti recordings list           录音 / recordings: list, verify, purge
     cti trace REF                 一通电话的经过 / one call as a ladder
     cti seats plan                需要几席 / how many seats are needed
@@ -43,7 +45,7 @@ def main() -> None:
 
 
 for command in (check, run, up, render_command, status, trace, replay, callbacks, seats, dialtest, token, recordings,
-                disputes_command, leases, nuisance):  # fmt: skip
+                disputes_command, leases, nuisance, plan):  # fmt: skip
     main.add_command(command)
 
 if __name__ == "__main__":

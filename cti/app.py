@@ -19,32 +19,32 @@ from panoramisk.message import Message
 from cti.ami.actions import AmiError, AmiRefused, AmiTimeout
 from cti.ami.client import AmiClient, AmiConfig
 from cti.ami.members import Members
+from cti.ami.plans import PlanSwitch
 from cti.ami.switch import AmiSwitch
 from cti.ami.translate import LENT_STEPS, WANTED, BadStep, Step, step_of_message
+from cti.borrowing import PlanSeats, around, rule, terms
 from cti.catchup import CatchUp, lag_of
 from cti.clock import local, now_us
 from cti.core import events as e
 from cti.core.entry import EntryBook, Nuisance
 from cti.core.facts import Fact
-from cti.core.lease_model import Terms
-from cti.core.model import Phase
 from cti.directory import Directory
 from cti.history import History
 from cti.intake import Intake
 from cti.ledger.ledger import Ledger
 from cti.ledger.stream import StreamAway
-from cti.lending.auto import Auto, Now, Past
-from cti.lending.desk import Around, LeaseDesk
+from cti.lending.desk import LeaseDesk
 from cti.lending.letters import Letters
 from cti.lending.line import Line
 from cti.meters import AgiMeter, AmiMeter, LedgerMeter, RecordingMeter
 from cti.metrics import Metrics
 from cti.nuisance import NuisanceList
 from cti.overview import Overview
+from cti.planning import Planning
 from cti.reconcile import Reconcile
 from cti.recordings.folder import Folder
 from cti.recordings.keeper import Keeper
-from cti.routes import line_of, routes, routes_for
+from cti.routes import routes, routes_for
 from cti.runtime import Runtime
 from cti.seating import Seating, initial
 from cti.settings import Settings
@@ -54,6 +54,7 @@ from cti.web.conferences import ConferencesApi
 from cti.web.disputes import DisputesApi
 from cti.web.leases import LeasesApi
 from cti.web.nuisance import NuisanceApi
+from cti.web.plans import PlansApi
 from cti.web.recordings import RecordingsApi
 from cti.web.seats import SeatsApi
 from cti.web.server import Api, WebServer
@@ -76,22 +77,6 @@ def entry_book(directory: Directory) -> EntryBook:
         priority_110=max((h.priority for h in directory.hotlines if h.platform == "110"), default=10),
         priority_12345=min((h.priority for h in directory.hotlines if h.platform == "12345"), default=0),
     )
-
-
-def around(site: str, directory: Directory) -> Around:
-    """What lending needs of the directory."""
-    return Around(
-        site=site,
-        lendable={s.number: s.platform for s in directory.seats if s.kind == "general"},
-        lines={p: line_of(p, "general", directory) for p in directory.platforms},
-        penalties={s.code: s.penalty for s in directory.sites if s.code != site},
-    )
-
-
-def terms(settings: Settings) -> Terms:
-    """Of a lease, in µs."""
-    lending = settings.lending
-    return Terms(lending.minutes * 60_000_000, int(lending.skew * 1e6), int(lending.ring * 1e6), int(lending.ask * 1e6))
 
 
 class Service:
@@ -148,6 +133,9 @@ class Service:
             Line(self.ami, lambda seat, lent: seating.lend(seat, lent, now_us())), self.letters, self.ledger,
             settings.paths.state / "leases.json", terms(settings), now_us)  # fmt: skip
         self.devices: dict[str, str] = {}
+        self.rule = rule(settings, directory, self.leases, self.letters, self.runtime, lambda: self.devices, now_us)
+        self.planning = Planning(self.runtime, PlanSwitch(self.ami), PlanSeats(self.leases, self.letters), directory,
+                                 now_us)  # fmt: skip
         self.history = History(self.ledger, self.runtime, now_us)
         self.overview = Overview(settings.site, directory, self.runtime, self.ledger, seating, self.leases, self.links,
                                  lambda: self.devices, now_us)  # fmt: skip
@@ -161,7 +149,7 @@ class Service:
         self.settings.paths.state.mkdir(parents=True, exist_ok=True)
         async with asyncio.TaskGroup() as group:
             group.create_task(self.ledger.run())
-            self.seating.known = adopted = await self.history.adopt()
+            self.seating.known = self.planning.known = adopted = await self.history.adopt()
             self.nuisance.tell()
             if not adopted:
                 self.intake.since = await self.history.since_us()
@@ -177,31 +165,14 @@ class Service:
             group.create_task(self._poll())
             group.create_task(self.nuisance.keep())
             group.create_task(self.leases.run())
-            if self.settings.lending.auto:
-                group.create_task(self._overflow().run())
+            if len(self.directory.sites) > 1:
+                group.create_task(self.rule.run())
+            group.create_task(self.planning.keep(lambda: self.intake.complete))
             group.create_task(self.keeper.run())
             group.create_task(self.seating.keep(lambda: self.intake.complete, now_us))
             if not adopted:
                 group.create_task(self.history.merge(self._merged))
             log.info("service_started", site=self.settings.site.code, calls=len(self.runtime.site.calls))
-
-    def _overflow(self) -> Auto:
-        """The automatic rule, of the line of 12345."""
-        site, settings = self.directory.site(self.settings.site.code), self.settings
-        hotline = next((h.number for h in self.directory.hotlines if h.platform == "12345"), "12345")
-        seats = [s.number for s in self.directory.seats_of("12345", "general")]
-        past = Past(hotline)
-        self.runtime.listeners.append(past.saw)
-
-        def looks() -> Now:
-            calls = self.runtime.site.calls.values()
-            waiting = sum(c.phase is Phase.QUEUED and c.hotline == hotline for c in calls)
-            return Now({seat: self.devices.get(seat, "") for seat in seats}, waiting)
-
-        others = [s.code for s in self.directory.sites if s.code != settings.site.code]
-        place = (site.place if site else None) or (0.0, 0.0)
-        return Auto(self.leases, self.letters, past, others, place, looks, now_us,
-                    every_s=settings.lending.every, minutes=settings.lending.minutes)  # fmt: skip
 
     def _apis(self) -> Sequence[Api]:
         tokens = Tokens(self.settings.http.read_secret())
@@ -213,12 +184,22 @@ class Service:
             DisputesApi(tokens, self._decisions, now_us),
             SeatsApi(self.runtime, tokens, self.seating, self.overview.seats, now_us),
             CallbacksApi(self.runtime, tokens, self.directory, now_us),
+            PlansApi(self.runtime, tokens, self.directory, self.planning, self.settings.site.code, self._between,
+                     now_us),
             NuisanceApi(self.runtime, tokens, self.nuisance, self.recordings, now_us),
         )
 
     async def _decisions(self, since_ms: int) -> list[Fact]:
         try:
             return await self.ledger.decisions(since_ms)
+        except StreamAway as why:
+            raise ConnectionError(str(why)) from None
+
+    async def _between(self, start_us: int, end_us: int) -> list[Fact]:
+        """Facts written from one time to another. Raises ConnectionError while Redis is away."""
+        try:
+            told = self.ledger.between(start_us // 1000, end_us // 1000 + 1)
+            return [fact async for _, fact in told if isinstance(fact, Fact)]
         except StreamAway as why:
             raise ConnectionError(str(why)) from None
 
@@ -229,7 +210,7 @@ class Service:
 
     async def _merged(self) -> None:
         """The ledger is known after all: the lines are held to it."""
-        self.seating.known = True
+        self.seating.known = self.planning.known = True
         self.nuisance.link_up()
         with contextlib.suppress(AmiError):
             await self.seating.agree(now_us())
@@ -251,6 +232,7 @@ class Service:
         await self.switch.forget_routes()  # a division that has left config/ must not keep its old route
         await self._publish()
         self.leases.link_up()
+        self.planning.link_up()
         self.nuisance.link_up()
         self.reconcile.link_up()
         await self.intake.link_up()

@@ -15,6 +15,7 @@ WORDS: dict[str, str] = {
     "CallArrived": "来电 {hotline} / call to {hotline}",
     "EntryTold": "归属 {division} 优先级 {priority} / entry told",
     "EntryDefaulted": "服务未答，按默认 {division} / entry defaulted",
+    "FrontTold": "播放前置语音 / hears the front message",
     "NuisanceTold": "在骚扰名单，听提示 / on the nuisance list: hears the notice",
     "NuisancePassed": "提示后接入（{how}）/ goes on into the line ({how})",
     "CallerQueued": "排队 {queue} / queued",
@@ -88,7 +89,7 @@ WORDS: dict[str, str] = {
 }
 ARROWS: dict[str, tuple[int, int]] = {
     "NuisanceTold": (2, 0), "NuisancePassed": (0, 2),
-    "CallArrived": (0, 2), "CallerQueued": (0, 2), "SeatAnswered": (1, 0), "SeatLeft": (1, 2),
+    "CallArrived": (0, 2), "FrontTold": (2, 0), "CallerQueued": (0, 2), "SeatAnswered": (1, 0), "SeatLeft": (1, 2),
     "TransferStarted": (1, 2), "TargetRings": (2, 3), "CallerReferred": (1, 2), "CallerGone": (0, 2),
     "SeatLost": (1, 2),
     "TransferCancelled": (1, 2), "CallerReleased": (1, 2), "TransferKept": (1, 2),
@@ -138,7 +139,8 @@ def _words(fact: Fact) -> str:
         if name == "why" and code:
             zh, en = f"，{zh}", f", {en}"
         data[f"{name}_zh"], data[f"{name}_en"] = zh, en
-    return said.format_map(data)
+    drill = "〔演练/drill〕" if fact.kind == "CallArrived" and fact.data.get("drill") else ""
+    return drill + said.format_map(data)
 
 
 def ladder(facts: Sequence[Fact]) -> str:

@@ -12,11 +12,11 @@ from typing import Generic, TypeVar
 
 import structlog
 
-from cti.core import calls
+from cti.core import calls, plans
 from cti.core import events as e
 from cti.core.answer_rate import EndedCall
 from cti.core.commands import Command, Record
-from cti.core.facts import CorruptFact, Fact, Source
+from cti.core.facts import CorruptFact, Fact, Source, published
 from cti.core.model import SeatNow, Site
 from cti.core.nuisance_rate import Rates
 
@@ -107,8 +107,11 @@ class Memory:
         return commands
 
     def tally(self, fact: Fact) -> None:
-        """Count one record. One that does not read is counted as corrupt, for it must not stop a recovery."""
+        """Count one record, unless it is a drill's. One that does not read is counted as corrupt: it must not stop a
+        recovery."""
         data = fact.data
+        if not published(fact):
+            return
         try:
             if fact.kind == "CallEnded":
                 arrived = int(str(data["arrived_at"]))
@@ -122,6 +125,12 @@ class Memory:
                 self.anomalies.add(fact.key, fact.at, str(data.get("code", "")))
         except (KeyError, ValueError) as why:
             self._spoilt(fact, repr(why))
+
+    def mark(self, event: e.Event) -> str:
+        """What the fact of this event, stepped already, carries as ``drill``: the run whose drill it belongs to."""
+        if isinstance(event, e.PlanEvent):
+            return plans.mark(self.site, event.run)
+        return calls.drill_of(self.site, event.ref) if event.ref else ""
 
     def transfers_since(self, start: int) -> Counter[Way]:
         """Ended transfers by way."""
@@ -161,7 +170,7 @@ class Memory:
 
     def _keep(self, commands: list[Command], source: Source) -> None:
         for record in records(commands):
-            if record.data.get("code") == "step-of-unknown-call":
+            if record.data.get("code") in ("step-of-unknown-call", "step-of-unknown-plan"):
                 continue  # it began before the facts we were given
             if record.key not in self.keys:
                 self._unwritten[record.key] = fact_of(record, source)

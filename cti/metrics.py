@@ -9,12 +9,14 @@ from collections.abc import Mapping
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from cti.core.facts import Fact
+from cti.core.facts import Fact, published
 
 WAIT_BOUNDS = (1.0, 2.0, 5.0, 10.0, 15.0, 20.0, 30.0, 60.0, 120.0, 300.0)
 QUICK_BOUNDS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 1.0, 5.0)
 
 
+DRILLED = frozenset({"CallEnded", "TransferEnded", "ConferenceDecided", "CallbackEnded"})
+"""a drill's records that are counted by themselves"""
 CONFERENCE = frozenset({"ConferenceOpened", "ConferenceDecided", "DecisionDisputed", "MemberJoined", "MemberFailed"})
 
 
@@ -124,12 +126,25 @@ class Metrics:
             "cti_nuisance_entries", "entries of the nuisance list (proposed, listed, appealed)",
             ("state",), registry=r)  # fmt: skip
         self.leases = Gauge("cti_leases", "open seat leases by side and state", ("side", "state"), registry=r)
+        self.plans = Gauge("cti_plans_running", "emergency plans that run", ("drill",), registry=r)
+        self.duties = Counter(
+            "cti_plan_duties_total", "duty phones of emergency plans by end (acknowledged, unreached, stopped)",
+            ("plan", "drill", "result"), registry=r)  # fmt: skip
+        self.drills = Counter(
+            "cti_drill_records_total", "records of drills' calls, which no other figure counts, by kind and outcome",
+            ("kind", "outcome"), registry=r)  # fmt: skip
 
     def saw(self, fact: Fact) -> None:
         """Count one fact (`cti.ports.Meter`)."""
         self.facts.labels(fact.source).inc()
         data = fact.data
-        if fact.kind == "CallEnded":
+        if fact.kind == "DutyEnded":
+            drill = "yes" if data.get("drill") else "no"
+            self.duties.labels(str(data["plan"]), drill, str(data["result"])).inc()
+        elif not published(fact):
+            if fact.kind in DRILLED:
+                self.drills.labels(fact.kind, str(data.get("outcome", data.get("result", "")))).inc()
+        elif fact.kind == "CallEnded":
             hotline = str(data["hotline"])
             self.calls.labels(hotline, str(data["outcome"])).inc()
             if data["outcome"] == "answered":

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from cti.clock import local
+from cti.core import plans
 from cti.core.answer_rate import RULE, TARGET_PERCENT, answer_rate
 from cti.core.model import CallbackState, Phase
 from cti.directory import Directory
@@ -37,8 +38,9 @@ class Overview:
         return self._seating.rows(self._devices(), talking, only)
 
     def callbacks(self) -> dict[str, int]:
-        """Open callback tasks by priority."""
-        open_ones = (t for t in self._runtime.site.callbacks.values() if t.state is not CallbackState.ENDED)
+        """Open callback tasks by priority, without a drill's."""
+        tasks = self._runtime.site.callbacks.values()
+        open_ones = (t for t in tasks if t.state is not CallbackState.ENDED and not t.drill)
         return dict(Counter(task.priority for task in open_ones))
 
     def status(self) -> Mapping[str, object]:
@@ -78,24 +80,30 @@ class Overview:
                 {"from": a, "to": b, "outcome": outcome, "count": count}
                 for (a, b, outcome), count in sorted(memory.transfers_since(since).items())
             ],
-            "live": dict(Counter(str(c.phase) for c in self._runtime.site.calls.values() if c.phase != "ended")),
+            "live": dict(Counter(str(c.phase) for c in self._runtime.site.calls.values()
+                                 if c.phase != "ended" and not c.drill)),
             "calls": [
                 {
                     "ref": c.ref, "hotline": c.hotline, "phase": str(c.phase), "seat": c.seat, "seconds":
                     (now - c.arrived_at) // 1_000_000, "transfer": str(c.transfer.state) if c.transfer else "",
-                    "to": c.transfer.to if c.transfer else "", "division": c.division,
+                    "to": c.transfer.to if c.transfer else "", "division": c.division, "drill": c.drill,
                 }
                 for c in self._runtime.site.calls.values() if c.phase != "ended"
             ],
             "seats": self.seats(),
             "dedicated": self._seating.handled(since),
+            "plans": [{"plan": run.plan, "run": run.id, "drill": run.drill, "started_at": run.started_at}
+                      for run in plans.active(self._runtime.site)],
             "anomalies": len(memory.anomalies.since(since)),
         }  # fmt: skip
 
     def gauge(self, metrics: Metrics) -> None:
         """Set what is counted now, not added up."""
         metrics.ami_up.set(self._links()["asterisk"])
-        phases = Counter(c.phase for c in self._runtime.site.calls.values())
+        phases = Counter(c.phase for c in self._runtime.site.calls.values() if not c.drill)
+        running = Counter(run.drill for run in plans.active(self._runtime.site))
+        for drill in (False, True):
+            metrics.plans.labels("yes" if drill else "no").set(running[drill])
         for phase in Phase:
             if phase is not Phase.ENDED:
                 metrics.live_calls.labels(str(phase)).set(phases[phase])

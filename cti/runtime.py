@@ -173,10 +173,10 @@ class Runtime:
                 if not memory.first_time(heard.key):
                     continue
                 event = heard.event
-                facts.append(
-                    Fact(type(event).__name__, event.at, event.ref, e.values_of(event), heard.source, heard.key)
-                )
-                self._sort(memory.step(event, now), heard.source, facts, wanted)
+                made = memory.step(event, now)
+                told = {**e.values_of(event), **({"drill": mark} if (mark := memory.mark(event)) else {})}
+                facts.append(Fact(type(event).__name__, event.at, event.ref, told, heard.source, heard.key))
+                self._sort(made, heard.source, facts, wanted)
             self._sort(memory.tick(self._upto()), "service", facts, wanted)
             memory.prune(now - DAY_US)
             if facts:
@@ -228,6 +228,8 @@ class Runtime:
 
 
 def _asked_key(event: e.Event) -> str:
+    if isinstance(event, e.PlanEvent):
+        return f"asked/{event.run}/{type(event).__name__}/{getattr(event, 'attempt', event.at)}"
     if isinstance(event, e.SeatEvent):
         return f"asked/{event.seat}/{type(event).__name__}/{event.at}"
     named = getattr(event, "transfer", f"{type(event).__name__}/{event.ref}/{event.at}")

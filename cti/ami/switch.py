@@ -71,6 +71,9 @@ class AmiSwitch:
                     with contextlib.suppress(AmiRefused):  # it has left by itself
                         place = rf"/^Local\/{command.ref.replace('.', '[.]')}@callback-place-/"
                         await self._ami.action("Hangup", {"Channel": place})
+                case c.DropDuty():
+                    with contextlib.suppress(AmiRefused):  # it has ended by itself
+                        await self._ami.action("Hangup", {"Channel": rf"/^Local\/{command.attempt}@duty-/"})
                 case c.Confer():
                     await self._room(command.ref, "ask-confer", {"XFID": command.transfer, "ASKSEAT": command.seat})
                 case c.Mute():

@@ -104,13 +104,16 @@ def translate(step: Step) -> e.Event | BadStep | None:
         return None
     ref = step.extra.get("ref", "")
     of_seat = issubclass(e.BY_NAME[step.name], e.SeatEvent)
-    if of_seat:
+    of_plan = issubclass(e.BY_NAME[step.name], e.PlanEvent)
+    if of_seat or of_plan:
         ref = ""
     elif not is_ref(ref):
         return BadStep(step.name, "ref is missing or none of ours")
     values: dict[str, object] = dict(step.extra)
     if of_seat and not str(values.get("seat", "")).isdecimal():
         return BadStep(step.name, "seat is missing or no number")
+    if of_plan and not str(values.get("duty", "")).isdecimal():
+        return BadStep(step.name, "duty is missing or no number")
     if step.name == "CallArrived":
         values["caller"] = step.caller
     try:

@@ -1,13 +1,9 @@
-"""`cti leases`: seats lent between sites. Knows: where an instance is and how it signs. Must not know: rules."""
+"""`cti leases`: seats lent between sites. Knows: the API's words. Must not know: rules."""
 
 from __future__ import annotations
 
 import datetime as dt
-import hmac
 import json
-import sys
-import urllib.error
-import urllib.request
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +11,9 @@ import click
 from rich.console import Console
 from rich.table import Table
 
+from cti.cli.api import call
 from cti.cli.look import JSON, STATE
 from cti.core.zone import SHANGHAI
-from cti.web.auth import Role, Tokens, Who
 
 
 @click.group(invoke_without_command=True)
@@ -34,7 +30,7 @@ def leases(context: click.Context, state: Path, as_json: bool) -> None:
     """
     context.obj = state
     if context.invoked_subcommand is None:
-        told = call(state, "GET", "", "read-only")
+        told = call(state, "GET", "/leases", "read-only")
         if as_json:
             click.echo(json.dumps(told, ensure_ascii=False, indent=1))
         else:
@@ -49,7 +45,7 @@ def leases(context: click.Context, state: Path, as_json: bool) -> None:
 @click.pass_obj
 def ask(state: Path, seat: str, to: str, minutes: int, why: str) -> None:
     """借席位 SEAT（站点＋席位号，或本站席位号）给站点 TO / lend a seat to a site."""
-    told = call(state, "POST", "", "coordinator", {"seat": seat, "to": to, "minutes": minutes, "why": why})
+    told = call(state, "POST", "/leases", "coordinator", {"seat": seat, "to": to, "minutes": minutes, "why": why})
     click.echo(told["lease"])
 
 
@@ -58,33 +54,8 @@ def ask(state: Path, seat: str, to: str, minutes: int, why: str) -> None:
 @click.pass_obj
 def recall(state: Path, lease: str) -> None:
     """召回（出借方）或归还（借用方） / take back, or give back, by whose site this is."""
-    told = call(state, "POST", f"/{lease}/recall", "coordinator", {})
+    told = call(state, "POST", f"/leases/{lease}/recall", "coordinator", {})
     click.echo(f"{told['lease']} {told['state']} → recalled")
-
-
-def call(state: Path, method: str, path: str, role: Role, body: dict[str, Any] | None = None) -> dict[str, Any]:
-    """One request to the instance of this folder; a refusal ends the command with exit 1."""
-    try:
-        facts = json.loads((state / "instance.json").read_text(encoding="utf-8"))
-        key = (state / "instance.key").read_bytes()
-    except FileNotFoundError:
-        click.echo(f"{state} 没有在运行的实例 / no instance runs there; name its folder with --state", err=True)
-        sys.exit(1)
-    token = Tokens(hmac.new(key, b"http", "sha256").hexdigest()).make(Who(role=role, hours=1))
-    request = urllib.request.Request(
-        f"http://127.0.0.1:{facts['ports']['http']}/api/v1/leases{path}", method=method,
-        data=None if body is None else json.dumps(body).encode(),
-        headers={"Authorization": f"Bearer {token}", "Content-Type": "application/json"})  # fmt: skip
-    try:
-        with urllib.request.urlopen(request, timeout=5) as told:
-            values: dict[str, Any] = json.load(told)
-            return values
-    except urllib.error.HTTPError as refused:
-        problem = json.load(refused)
-        click.echo(f"{problem.get('title', refused.code)} {problem.get('detail', '')}".strip(), err=True)
-    except (urllib.error.URLError, TimeoutError, ValueError) as why:
-        click.echo(f"服务没有应答 / the service does not answer: {why}", err=True)
-    sys.exit(1)
 
 
 def _show(told: dict[str, Any]) -> None:

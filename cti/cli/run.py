@@ -70,17 +70,22 @@ def run(config: Path | None) -> None:
 @click.option("--seconds", type=float, default=None, help="到时自停 / stop after so long")
 @click.option("--sites", type=click.IntRange(1, 16), default=1, show_default=True,
               help="站点数，依 sites.yaml / how many sites of sites.yaml, beside each other")  # fmt: skip
-def up(config: Path | None, state: Path, runtime: Path, demo: bool, seconds: float | None, sites: int) -> None:
+@click.option("--scenario", type=click.Choice(["flood"]), default=None,
+              help="演示一个场景，含 --demo，至少两个站点 / a story, with --demo and two sites at least")  # fmt: skip
+def up(config: Path | None, state: Path, runtime: Path, demo: bool, seconds: float | None, sites: int,
+       scenario: str | None) -> None:  # fmt: skip
     """起一套完整系统 / Valkey, Asterisk and the service, on loopback; Ctrl-C stops all of it.
 
     \b
     cti up                     安静地运行 / run quietly
     cti up --demo              四个 12345 席位、三个 110 专席、模拟来电 / demo seats and callers
     cti up --demo --sites 2    两个站点，可互借席位 / two sites that lend each other seats
+    cti up --scenario flood    暴雨：应急方案启动、运行、停止 / a flood: an emergency plan from start to stop
     """
     from cti.demo.show import show
 
     where, settings, directory = load(config)
+    sites = max(sites, 2) if scenario else sites
     if sites > max(1, len(directory.sites)):
         raise click.UsageError(f"sites.yaml 只有 {len(directory.sites)} 个站点 / sites.yaml has no more sites")
-    sys.exit(show(where, settings, directory, state, runtime, demo, seconds, sites))
+    sys.exit(show(where, settings, directory, state, runtime, demo or bool(scenario), seconds, sites, scenario or ""))

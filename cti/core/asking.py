@@ -30,6 +30,7 @@ CODES: dict[str, tuple[str, str]] = {
     "no-route": ("没有可转的路由", "no route leads there"),
     "bounce": ("来电从该平台转来，不能转回；请用三方通话", "the caller came from there: use the three-party call"),
     "three-takers": ("已经过三个座席，不能再转；请用三方通话", "three call-takers had him: use the three-party call"),
+    "not-open": ("未开放一键转接，须先启动应急联动方案", "not open to one key: an emergency plan opens it"),
     "dedicated-only": ("专席只接对方平台转来的电话", "a dedicated seat takes only calls the other platform hands over"),
     "room-open": ("正在三方通话", "a three-party call is open"),
     "caller-gone": ("来电人已挂机", "the caller has hung up"),

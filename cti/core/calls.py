@@ -15,9 +15,9 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from cti.core import events as e
-from cti.core import nuisance, recordings, records, rooms, rules, seats, tasks
+from cti.core import nuisance, plans, recordings, records, rooms, rules, seats, tasks
 from cti.core import transfer as machine
-from cti.core.commands import Command, KnockDoor, LayRoute
+from cti.core.commands import Command, KnockDoor, LayRoute, Record
 from cti.core.model import Call, Outcome, Party, Phase, Site, Transfer, TransferState
 
 Step = tuple[Call, list[Command]]
@@ -29,8 +29,15 @@ def step(site: Site, event: e.Event) -> tuple[Site, list[Command]]:
         return tick(site, event.at)
     if isinstance(event, e.SeatEvent):
         return seats.step(site, event)
+    if isinstance(event, e.PlanEvent):
+        return plans.step(site, event)
     if isinstance(event, e.NuisanceEvent):
         return nuisance.step(site, event)
+    after, commands = _step(site, event)
+    return after, _marked(after, commands)
+
+
+def _step(site: Site, event: e.Event) -> tuple[Site, list[Command]]:
     if isinstance(event, e.CALLBACK_EVENTS):
         return tasks.hears(site, event)
     call = site.calls.get(event.ref)
@@ -41,7 +48,9 @@ def step(site: Site, event: e.Event) -> tuple[Site, list[Command]]:
             return site, []  # of a file, not of a call in progress
         if not isinstance(event, e.CallArrived):
             return site, [records.anomaly(event, "step-of-unknown-call")]
-        call = Call(event.ref, event.hotline, event.caller, event.at, callback=event.callback)
+        task = site.callbacks.get(event.callback)
+        call = Call(event.ref, event.hotline, event.caller, event.at, callback=event.callback,
+                    drill=event.drill or (task.drill if task else ""))  # fmt: skip
         return _with(site, call), []
     call, commands = _expire(call, event.at)
     call, more = _apply(call, event)
@@ -53,7 +62,7 @@ def step(site: Site, event: e.Event) -> tuple[Site, list[Command]]:
 def tick(site: Site, now: int) -> tuple[Site, list[Command]]:
     """End what its deadline has passed, and forget calls that are over with nothing open."""
     commands: list[Command] = []
-    calls = dict(site.calls)
+    calls, before = dict(site.calls), site
     for ref, call in site.calls.items():
         changed, more = _expire(call, now)
         commands += more
@@ -63,8 +72,9 @@ def tick(site: Site, now: int) -> tuple[Site, list[Command]]:
             calls[ref] = changed
     site, ended = tasks.tick(replace(tasks.open_due(site, commands), calls=calls), now)
     site, more = seats.tick(site, now)
+    site, planned = plans.tick(site, now)
     site, over = nuisance.tick(site, now)
-    return site, commands + ended + more + over
+    return site, _marked(before, commands + ended) + more + planned + over
 
 
 def next_deadline(site: Site) -> int | None:
@@ -72,7 +82,7 @@ def next_deadline(site: Site) -> int | None:
     due = [machine.deadline(transfer) for call in site.calls.values() for transfer in call.open]
     due += [rooms.deadline(call) for call in site.calls.values()]
     due.append(seats.next_deadline(site))
-    due += [tasks.deadline(site), nuisance.next_deadline(site)]
+    due += [tasks.deadline(site), plans.deadline(site), nuisance.next_deadline(site)]
     return min((at for at in due if at is not None), default=None)
 
 
@@ -83,6 +93,21 @@ def replay(events: Iterable[e.Event]) -> tuple[Site, list[Command]]:
         site, more = step(site, event)
         commands += more
     return site, commands
+
+
+def drill_of(site: Site, ref: str) -> str:
+    """The run of a plan whose drill a call, or its callback task, is part of; "" for all others."""
+    call, task = site.calls.get(ref), site.callbacks.get(ref)
+    return (call.drill if call else "") or (task.drill if task else "")
+
+
+def _marked(site: Site, commands: list[Command]) -> list[Command]:
+    """Records of a drill's call say so: published figures leave them out (`cti.core.facts.published`)."""
+    return [
+        replace(one, data={**one.data, "drill": mark})
+        if isinstance(one, Record) and (mark := drill_of(site, one.ref)) else one
+        for one in commands
+    ]  # fmt: skip
 
 
 # -- one call ----------------------------------------------------------------------------------------------------------

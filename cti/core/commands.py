@@ -126,6 +126,13 @@ class DropPlace(Command):
 
 
 @dataclass(frozen=True, slots=True)
+class DropDuty(Command):
+    """A duty call stops, wherever it stands (``ref`` is empty): its plan was stopped, or somebody has pressed 1."""
+
+    attempt: str
+
+
+@dataclass(frozen=True, slots=True)
 class LayRoute(Command):
     """Put this call's own ways to the platforms on the caller's channel, ready before a key is pressed."""
 

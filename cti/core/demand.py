@@ -5,6 +5,8 @@ seats that take only what the other platform hands over. A call that asked for a
 (DOMAIN.md, KPI definitions), and once more at each line a transfer of it tried: that is what seats must be there for,
 and not the caller's answer rate, which counts him once. A try that found nobody free is asked for too.
 
+A drill's calls are left out.
+
 Knows: which facts tell it. Must not know: where facts come from, how many seats there are.
 """
 
@@ -13,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from cti.core.facts import Fact
+from cti.core.facts import Fact, published
 
 KINDS = frozenset({"CallEnded", "TransferEnded", "TargetTried", "TargetFailed", "TargetAnswered"})
 """facts it is read from"""
@@ -39,7 +41,7 @@ def asked(facts: Iterable[Fact]) -> list[Asked]:
     is left out: a plan must not fail because of one call."""
     calls: dict[str, list[Fact]] = {}
     for fact in facts:
-        if fact.ref and fact.kind in KINDS:
+        if fact.ref and fact.kind in KINDS and published(fact):
             calls.setdefault(fact.ref, []).append(fact)
     found: list[Asked] = []
     for told in calls.values():

@@ -6,6 +6,7 @@
     python -m cti.core.diagram lease > docs/lease-machine.md
     python -m cti.core.diagram nuisance > docs/nuisance-machine.md
     python -m cti.core.diagram seat > docs/seat-machine.md
+    python -m cti.core.diagram duty > docs/duty-machine.md
 
 Knows: the tables. Nothing is drawn by hand, so no picture can differ from what runs; a test holds the files to it.
 """
@@ -18,7 +19,7 @@ from string import ascii_lowercase
 from typing import Any, TypeVar
 
 from conference import room
-from cti.core import callbacks, seats
+from cti.core import callbacks, duty, seats
 from cti.core import events as e
 from cti.core import lease as leases
 from cti.core import lease_model as words
@@ -27,6 +28,7 @@ from cti.core import rules as cells
 from cti.core import transfer as machine
 from cti.core.listing import ListingState
 from cti.core.model import CallbackState, RoomState, SeatStatus, TransferState
+from cti.core.plan_model import DutyState
 
 HEAD = """# The {name} machine
 
@@ -156,6 +158,25 @@ def lease() -> str:
         text += _table([str(s) for s in words.LeaseState], table) + "\n"
     note = "An event of the other side is an anomaly in every state, a wrong fencing number in every open one.\n"
     return text + note + FOOT
+
+
+def duty_phone() -> str:
+    """A duty phone of an emergency plan, the same way."""
+    moves: Moves = {("[*]", "due"): ["PlanStarted"]}
+    for state, rows in duty.TABLE.items():
+        for kind, rule in rows.items():
+            if isinstance(rule, cells.To):
+                moves.setdefault((str(state), str(rule.state)), []).append(kind.__name__)
+    lines = _arrows(moves)
+    lines += [f"    {state} --> due: deadline" for state in ("calling", "ringing", "told")]
+    lines += ["    due --> unreached: every contact was called in every round"]
+    lines += [f"    {state} --> stopped: PlanStopped" for state in ("due", "calling", "ringing", "told")]
+    lines += [f"    {state} --> [*]" for state in ("acknowledged", "unreached", "stopped")]
+    head = HEAD.format(name="duty phone's", source="cti/core/duty.py", argument=" duty")
+    table = {kind: [_cell(duty.TABLE[s][kind]) for s in DutyState] for kind in e.DUTY_EVENTS}
+    return head + "\n".join(lines) + _table([str(s) for s in DutyState], table) + FOOT
+
+
 def seat() -> str:
     """A seat's status, the same way."""
     moves: Moves = {("[*]", "ready"): ["open seat"], ("[*]", "out"): ["a seat with log-in"]}
@@ -218,5 +239,6 @@ def _cell(rule: cells.Rule[Any, Any, Any]) -> str:
 
 
 if __name__ == "__main__":
-    drawn = {"conference": conference, "callback": callback, "lease": lease, "nuisance": nuisance, "seat": seat}
+    drawn = {"conference": conference, "callback": callback, "lease": lease, "nuisance": nuisance, "seat": seat,
+             "duty": duty_phone}  # fmt: skip
     print(drawn.get("".join(sys.argv[1:]), diagram)(), end="")

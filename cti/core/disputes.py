@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from cti.core.facts import Fact
+from cti.core.facts import Fact, published
 from cti.core.zone import SHANGHAI
 
 KINDS = frozenset({"ConferenceDecided", "DecisionDisputed"})
@@ -78,10 +78,11 @@ class Dispute:
 
 
 def disputes(facts: Iterable[Fact], over: Period) -> list[Dispute]:
-    """Every dispute of the period, oldest first. A decision may lie before it: give the facts before, too."""
+    """Every dispute of the period, oldest first, none of a drill. A decision may lie before it: give the facts before,
+    too."""
     decided: dict[str, Fact] = {}
     found: dict[str, Dispute] = {}
-    for fact in sorted(facts, key=lambda fact: (fact.at, fact.kind)):
+    for fact in sorted(filter(published, facts), key=lambda fact: (fact.at, fact.kind)):
         named = str(fact.data.get("transfer", ""))
         if fact.kind == "ConferenceDecided":
             decided.setdefault(named, fact)

@@ -42,6 +42,12 @@ class Fact:
     key: str
 
 
+def published(fact: Fact) -> bool:
+    """Whether it counts in figures that are published. What belongs to a drill carries ``drill``, and is reported by
+    itself (`cti.core.plan_report`)."""
+    return not fact.data.get("drill")
+
+
 @dataclass(frozen=True, slots=True)
 class CorruptFact:
     """An entry that is no fact. A value, so that one bad entry never stops a reader."""

@@ -248,7 +248,8 @@ def step(lease: Lease, event: LeaseEvent) -> tuple[Lease, Rule]:
 
 def opened(event: SeatAsked, side: Side, fence: int = 0, terms: Terms = PROPOSED) -> Lease:
     """The lease an ask opens. ``fence``: the owner's next for this seat."""
-    return Lease(event.lease, event.seat, event.owner, event.borrower, side, S.ASKED, event.at, terms, fence)
+    return Lease(event.lease, event.seat, event.owner, event.borrower, side, S.ASKED, event.at, terms, fence,
+                 run=event.run, drill=event.drill)  # fmt: skip
 
 
 def deadline(lease: Lease) -> int | None:

@@ -66,6 +66,9 @@ class Lease:
     expires: int = 0
     why: str = ""
     ended_at: int = 0
+    run: str = ""
+    """the start of an emergency plan that asked for it"""
+    drill: bool = False
 
     @property
     def open(self) -> bool:
@@ -83,11 +86,13 @@ class LeaseEvent:
 
 @dataclass(frozen=True, slots=True)
 class SeatAsked(LeaseEvent):
-    """The borrower wants this seat. Opens the lease on either side."""
+    """The borrower wants this seat, for an emergency plan's ``run`` or not. Opens the lease on either side."""
 
     seat: str
     owner: str
     borrower: str
+    run: str = ""
+    drill: bool = False
 
 
 @dataclass(frozen=True, slots=True)

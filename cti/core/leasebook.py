@@ -219,7 +219,8 @@ def _standing(lease: Lease) -> Iterator[Order]:
             if lease.state is LeaseState.REFUSED:
                 yield Tell(lease.borrower, e.SeatDenied(lease.id, 0, lease.why))
         case Side.BORROWER, LeaseState.ASKED:
-            yield Tell(lease.owner, SeatAsked(lease.id, 0, lease.seat, lease.owner, lease.borrower))
+            yield Tell(lease.owner, SeatAsked(lease.id, 0, lease.seat, lease.owner, lease.borrower, lease.run,
+                                              lease.drill))  # fmt: skip
         case Side.BORROWER, LeaseState.GRANTED:
             yield _enter(lease)
         case Side.BORROWER, LeaseState.ACTIVE:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from cti.core.listing import Listing
+from cti.core.plan_model import PlanRun
 
 SETTLE_US = 5_000_000
 """A target that leaves within 5 s of the join vanished: the caller is recalled (ASTERISK.md §1; lobby.conf)."""
@@ -263,6 +264,8 @@ class Call:
     """he was called back: the task"""
     asked_back: bool = False
     """he chose to be called back"""
+    drill: str = ""
+    """the run of an emergency plan whose drill this call is part of"""
     danger: bool = False
     ended_at: int = 0
     transfers: tuple[Transfer, ...] = ()
@@ -343,14 +346,17 @@ class Callback:
     result: str = ""
     note: str = ""
     ended_at: int = 0
+    drill: str = ""
+    """as the call's"""
 
 
 @dataclass(frozen=True, slots=True)
 class Site:
     """All live calls of one installation and its callback tasks, by correlation id, its seats, by number, and its
-    nuisance list, by entry."""
+    emergency plans' runs, by id, and its nuisance list, by entry."""
 
     calls: Mapping[str, Call] = field(default_factory=dict)
     callbacks: Mapping[str, Callback] = field(default_factory=dict)
     seats: Mapping[str, SeatNow] = field(default_factory=dict)
+    plans: Mapping[str, PlanRun] = field(default_factory=dict)
     nuisance: Mapping[str, Listing] = field(default_factory=dict)

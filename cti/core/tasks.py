@@ -27,7 +27,8 @@ def open_due(site: Site, commands: Iterable[Command]) -> Site:
     for record in due:
         call = site.calls[record.ref]
         opened[record.ref] = Callback(record.ref, call.hotline, call.caller, str(record.data["why"]),
-                                      str(record.data["priority"]), record.at, since=record.at)  # fmt: skip
+                                      str(record.data["priority"]), record.at, since=record.at,
+                                      drill=call.drill)  # fmt: skip
     return replace(site, callbacks={**site.callbacks, **opened})
 
 

@@ -26,6 +26,8 @@ class DemoSeats:
         self._instance, self._leave, self._rng = instance, leave, random.Random(seed)
         self._tones = TONES[first_tone:]
         self._phones: list[Phone] = []
+        self.opened = ""
+        """a key a plan has opened for 12345's seats (``*119``): pressed instead"""
         self._undo = contextlib.AsyncExitStack()
 
     async def __aenter__(self) -> Self:
@@ -56,7 +58,8 @@ class DemoSeats:
             try:
                 call = await phone.wait_incoming(3600)
                 if seat is not None and await call.wait_answered(60) and seat.kind == "general":
-                    await self._maybe_press(call, KEY[seat.platform])
+                    key = self.opened if seat.platform == "12345" else ""
+                    await self._maybe_press(call, key or KEY[seat.platform])
             except TimeoutError:
                 continue
 

@@ -19,6 +19,7 @@ from rich.console import Console
 from rich.live import Live
 
 from cti.demo.callers import calling
+from cti.demo.flood import PLANS, flood, site_of, with_free_trunk
 from cti.demo.keep import Keeper
 from cti.demo.seats import DemoSeats
 from cti.demo.view import view
@@ -38,21 +39,23 @@ SOFTPHONE = "1004"
 
 
 def show(config: Path, settings: Settings, directory: Directory, state: Path, runtime: Path, demo: bool,
-         seconds: float | None, sites: int = 1) -> int:  # fmt: skip
+         seconds: float | None, sites: int = 1, scenario: str = "") -> int:  # fmt: skip
     """Exit code: 0 stopped by request (a signal at any moment, or after ``seconds``), 1 could not start or lost a part.
-    For the main thread."""
+    ``scenario``: a story of `cti.demo.flood.PLANS` to be told, with ``demo``. For the main thread."""
     console = Console()
     configure_logging("warning", sys.stderr, json=False)
     try:
         with sigterm_as_interrupt():
             root = ensure_root_with_bar(runtime, console)
+            if scenario:
+                directory = with_free_trunk(directory)
             made: Instance | Sites
             if sites > 1:
-                made = Sites(root, state, directory, config, folder("dialplan"), count=sites)
+                made = Sites(root, state, directory, config, folder("dialplan"), count=sites, voice=True)
             else:
                 made = Instance(root, state, directory, config, folder("dialplan"), site=settings.site.code,
-                                recording=settings.recording)
-            lost = asyncio.run(until_stopped(_run(console, made, demo, seconds)))
+                                recording=settings.recording, voice=True)
+            lost = asyncio.run(until_stopped(_run(console, made, demo, seconds, scenario)))
     except KeyboardInterrupt:
         lost = None
     except (StateTaken, PortsTaken, ChildFailed, RootFailed) as why:
@@ -67,36 +70,40 @@ def show(config: Path, settings: Settings, directory: Directory, state: Path, ru
     return 0
 
 
-async def _run(console: Console, made: Instance | Sites, demo: bool, seconds: float | None) -> ChildExit | None:
+async def _run(console: Console, made: Instance | Sites, demo: bool, seconds: float | None,
+               scenario: str) -> ChildExit | None:  # fmt: skip
     """The exit of a part nothing goes on without, or None when the time was up."""
     async with made:
         instances = made.all if isinstance(made, Sites) else [made]
         limit = asyncio.timeout(seconds)
         try:
             async with limit:
-                return await _people(console, instances, demo)
+                return await _people(console, instances, demo, scenario)
         except TimeoutError:
             if not limit.expired():
                 raise
     return None
 
 
-async def _people(console: Console, instances: Sequence[Instance], demo: bool) -> ChildExit:
+async def _people(console: Console, instances: Sequence[Instance], demo: bool, scenario: str) -> ChildExit:
     """Show until a part is lost that all depends on: Asterisk or the ledger. A service or callers that died are
     started again."""
 
     def say(line: str) -> None:
         console.print(line, style="yellow", markup=False, highlight=False, soft_wrap=True)
 
+    def tell(line: str) -> None:
+        console.print(line, style="bold cyan", markup=False, highlight=False, soft_wrap=True)
+
     async with contextlib.AsyncExitStack() as stack:
-        keepers = []
+        keepers, seats = [], []
         for n, instance in enumerate(instances):
             kept = [instance.children["cti"]]
             if demo:
                 kept.append(await stack.enter_async_context(calling(instance, "12345", 7.0, seed=1 + n, tone=500)))
                 kept.append(await stack.enter_async_context(calling(instance, "110", 13.0, seed=2 + n, tone=600)))
                 tone = 10 + n * len(instance.directory.seats)
-                await stack.enter_async_context(DemoSeats(instance, leave=SOFTPHONE, first_tone=tone))
+                seats.append(await stack.enter_async_context(DemoSeats(instance, SOFTPHONE, first_tone=tone)))
             keepers.append(Keeper(instance.supervisor, kept, say))
         group = await stack.enter_async_context(asyncio.TaskGroup())
         view_of = _live if console.is_terminal and demo else _plain
@@ -104,7 +111,10 @@ async def _people(console: Console, instances: Sequence[Instance], demo: bool) -
         if len(instances) > 1:
             foot.append(f"席位互借 lend a seat   cti leases --state {instances[0].state} "
                         f"ask {instances[1].site}1001 {instances[0].site}")  # fmt: skip
-        stack.callback(group.create_task(view_of(console, instances[0], foot, demo)).cancel)
+        shown = site_of(instances, PLANS[scenario]) if scenario else instances[0]
+        stack.callback(group.create_task(view_of(console, shown, foot, demo)).cancel)
+        if scenario:
+            stack.callback(group.create_task(flood(instances, seats, tell)).cancel)
         runs = [group.create_task(keeper.run()) for keeper in keepers]
         for run in runs:
             stack.callback(run.cancel)

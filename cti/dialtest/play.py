@@ -22,6 +22,7 @@ from cti.dialtest.scenarios import (
     everykey,
     nuisance,
     onekey,
+    plan,
     queue,
     races,
     room,
@@ -85,6 +86,9 @@ SCENARIOS: dict[str, Scenario] = {
     "callback": Scenario(
         "排队时按 1，轮到时座席回电（仅内嵌的一套） / presses 1 in line, is called back at his turn (embedded)",
         callback.SEATS, callback.one, 1),
+    "plan": Scenario(
+        "应急方案：前置语音、*119、值班电话、演练、杀服务，停后恢复原状（自起一套） / an emergency plan, start to stop",
+        plan.SEATS, plan.one, 1, plan.prepare),
     "nuisance": Scenario(
         "名单内的来电：按 1、不挂机、110、移出后（仅内嵌） / a listed caller, by every way to a person (embedded)",
         nuisance.SEATS, nuisance.one, 1),

@@ -6,6 +6,7 @@ Knows: which file holds what. Must not know: the rules between the parts (see `r
 from __future__ import annotations
 
 import datetime as dt
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -17,6 +18,7 @@ from cti.directory.hotlines import CallbackRules, ConferenceRules, Hotline
 from cti.directory.model import Directory
 from cti.directory.nuisance import Nuisance, NuisanceRules
 from cti.directory.peers import SiteEntry, Trunk
+from cti.directory.plans import NAME, Plan, PlanFile
 from cti.directory.rules import find_faults
 from cti.directory.seats import Agent, Seat, SeatRules
 from cti.directory.targets import Linked, Route
@@ -75,6 +77,8 @@ _FILES: Final[dict[str, type[_File]]] = {
     "nuisance": _Nuisance,
     "linkage": _Linkage,
 }
+PLANS: Final = "plans"
+"""the folder of emergency plans, a file each"""
 _OPTIONAL: Final = frozenset({"nuisance", "sites", "linkage", "agents"})
 
 
@@ -111,6 +115,8 @@ def check_directory(folder: Path, today: dt.date) -> Checked:
             parts["seat_rules"] = file.rules
         elif isinstance(file, _Nuisance):
             parts["nuisance_rules"] = file.rules
+    parts[PLANS], found = _plans(folder / PLANS, documents)
+    problems += found
     directory = None
     if not problems:
         directory = Directory.model_construct(**parts)
@@ -127,6 +133,24 @@ def load_directory(folder: Path, today: dt.date) -> Directory:
     if checked.directory is None:
         raise ConfigError(checked.problems)
     return checked.directory
+
+
+def _plans(folder: Path, documents: dict[str, Document]) -> tuple[tuple[Plan, ...], list[Problem]]:
+    """Every plan of the folder, by name; its document as ``plans/<name>``."""
+    plans, problems = list[Plan](), list[Problem]()
+    for path in sorted(folder.glob("*.y*ml")):
+        if path.suffix != ".yaml" or not re.fullmatch(NAME, path.stem):
+            said = f"{path.name} 不能作方案名 / is no name of a plan"
+            cure = "小写字母开头，只用 a-z 0-9 -，以 .yaml 结尾 / a-z first, then a-z 0-9 -, ending in .yaml"
+            problems.append(Problem(str(path), 0, "", said, cure))
+            continue
+        document = documents[f"{PLANS}/{path.stem}"] = load(path)
+        file, found = validate(PlanFile, document)
+        problems += found
+        if file is not None:
+            plans.append(Plan.model_construct(id=path.stem, **{name: getattr(file, name)
+                                                               for name in PlanFile.model_fields}))  # fmt: skip
+    return tuple(plans), problems
 
 
 def _strangers(folder: Path) -> list[Problem]:

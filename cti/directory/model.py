@@ -14,6 +14,7 @@ from cti.directory.fields import EMERGENCY, Platform, SeatKind
 from cti.directory.hotlines import CallbackRules, ConferenceRules, Hotline
 from cti.directory.nuisance import Nuisance, NuisanceRules
 from cti.directory.peers import SiteEntry, Trunk
+from cti.directory.plans import Plan
 from cti.directory.seats import Agent, Seat, SeatRules
 from cti.directory.targets import Linked, PhoneTarget, Route, Target
 
@@ -33,6 +34,7 @@ class Directory(Frozen):
     linkage: tuple[Linked, ...] = ()
     agents: tuple[Agent, ...] = ()
     seat_rules: SeatRules = SeatRules()
+    plans: tuple[Plan, ...] = ()
 
     @cached_property
     def _agents(self) -> dict[str, Agent]:
@@ -85,6 +87,10 @@ class Directory(Frozen):
     def linked(self, number: str) -> Linked | None:
         """Who has this short number in the linkage directory."""
         return next((one for one in self.linkage if one.number == number), None)
+
+    def plan(self, name: str) -> Plan | None:
+        """The emergency plan of this name."""
+        return next((p for p in self.plans if p.id == name), None)
 
     def trunk(self, name: str) -> Trunk | None:
         """The trunk with this name."""

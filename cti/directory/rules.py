@@ -13,6 +13,7 @@ from typing import Final
 
 from cti.directory.checking import Faults, Site, repeated
 from cti.directory.fields import EMERGENCY, Platform
+from cti.directory.rules_plans import plans_find_what_they_need
 from cti.directory.rules_reach import (
     linkage_leads_somewhere,
     routes_lead_somewhere,
@@ -30,8 +31,11 @@ from cti.problem import Problem, Way
 
 
 def find_faults(site: Site) -> list[Problem]:
-    """Every fault, by file and line."""
-    return sorted(chain.from_iterable(rule(site) for rule in RULES), key=lambda p: (p.file, p.line, p.column))
+    """Every fault, by file and line. Plans are held against what they name once that is sound."""
+    found = list(chain.from_iterable(rule(site) for rule in RULES))
+    if not any(fault.level == "error" for fault in found):
+        found += plans_find_what_they_need(site)
+    return sorted(found, key=lambda p: (p.file, p.line, p.column))
 
 
 def no_duplicates(site: Site) -> Faults:

@@ -19,7 +19,7 @@ from typing import Any, Final
 import structlog
 
 from cti.core import overflow
-from cti.core.facts import Fact
+from cti.core.facts import Fact, published
 from cti.core.lease_model import Lease, LeaseState
 from cti.core.overflow import Memory, Policy, SiteView
 from cti.core.seatplan import HANDLE_S, PATIENCE_S
@@ -47,6 +47,8 @@ class Past:
         data = fact.data
         if fact.kind != "CallEnded" or data.get("hotline") != self.hotline or data.get("outcome") == "unasked":
             return
+        if not published(fact):
+            return
         with contextlib.suppress(ValueError):
             answered = fact.data.get("outcome") == "answered"
             self.calls.append((fact.at, int(str(fact.data.get("talk_ms") or 0)) / 1000 if answered else 0.0))
@@ -69,14 +71,15 @@ class Now:
 
 
 class Auto:
-    """`run` while the service runs, where it is switched on. ``sites``: all others; ``looks`` tells how things are."""
+    """`run` while the service runs. ``sites``: all others; ``looks`` tells how things are; ``acts``: the rule is
+    switched on. Where it is not, the site still says what it is: others' plans ask for free seats by it."""
 
     def __init__(self, desk: LeaseDesk, letters: Letters, past: Past, sites: Sequence[str],
                  place: tuple[float, float], looks: Callable[[], Now], now_us: Callable[[], int], *, every_s: float,
-                 minutes: int, policy: Policy | None = None) -> None:  # fmt: skip
+                 minutes: int, acts: bool = True, policy: Policy | None = None) -> None:  # fmt: skip
         self._desk, self._letters, self._past = desk, letters, past
         self._sites, self._place, self._looks, self._now = list(sites), place, looks, now_us
-        self._every, self._minutes, self._policy = every_s, minutes, policy or Policy()
+        self._every, self._minutes, self._policy, self._acts = every_s, minutes, policy or Policy(), acts
         self._memory: Memory = {}
 
     async def run(self) -> None:
@@ -93,6 +96,8 @@ class Auto:
         now, own = self._now(), self._desk.site
         view, free = self.view(now)
         await self._letters.say_view(json.dumps({**_plain(view), "free_seats": free}))
+        if not self._acts:
+            return
         said = {site: json.loads(text) for site, text in (await self._letters.views(self._sites)).items()}
         views = [view, *(_view(values) for values in said.values())]
         self._memory, decisions = overflow.decide(now, views, self._memory, self._policy)

@@ -82,7 +82,7 @@ class LeaseDesk:
         self._platforms: dict[str, str] = {}
         """of borrowed leases, as their owners tell with each grant"""
         self._told_phone: dict[str, str] = {}
-        self._cared = 0
+        self._cared = self._stamp = 0
         self._gone_since: dict[str, int] = {}
         self.mail_up = False
         self.listeners: list[Callable[[Lease], None]] = []
@@ -108,12 +108,15 @@ class LeaseDesk:
         """A lease by id."""
         return next((x for x in self.leases() if x.id == lease_id), None)
 
-    async def ask(self, owner: str, seat: str, to: str, minutes: int, why: str) -> str:
-        """Lend ``owner``'s seat to ``to``; the lease's id. Raises LettersAway when the borrower is another and cannot
-        be told."""
+    async def ask(self, owner: str, seat: str, to: str, minutes: int, why: str, *, run: str = "",
+                  drill: bool = False) -> str:  # fmt: skip
+        """Lend ``owner``'s seat to ``to``; the lease's id. ``run``: of an emergency plan. Raises LettersAway when the
+        borrower is another and cannot be told."""
         now = self._now()
-        lease_id = leasebook.lease_id(to, now // 1000)
-        letter = Letter(self.around.site, SeatAsked(lease_id, now, seat, owner, to), minutes, why=why, open_it=True)
+        self._stamp = max(self._stamp + 1, now // 1000)  # two asks of one ms are two leases
+        lease_id = leasebook.lease_id(to, self._stamp)
+        asked = SeatAsked(lease_id, now, seat, owner, to, run, drill)
+        letter = Letter(self.around.site, asked, minutes, why=why, open_it=True)
         if to == self.around.site:
             self._inbox.put_nowait(letter)
         else:
@@ -224,6 +227,8 @@ class LeaseDesk:
                 "lease": lease.id, "seat": lease.seat, "owner": lease.owner, "borrower": lease.borrower,
                 "side": str(lease.side), "state": str(lease.state), "fence": lease.fence, "expires": lease.expires,
                 "why": why or lease.why, "by": type(event).__name__ if event else "clock"}  # fmt: skip
+            if lease.run:
+                data |= {"run": lease.run, **({"drill": lease.run} if lease.drill else {})}
             at = event.at if event else self._now()
             facts.append(Fact("LeaseMoved", at, "", data, "service",
                               f"lease/{lease.id}/{lease.side}/{lease.state}/{lease.expires}"))  # fmt: skip
@@ -363,7 +368,8 @@ class LeaseDesk:
         """A lease as JSON; times in µs."""
         return {"lease": lease.id, "seat": lease.seat, "owner": lease.owner, "borrower": lease.borrower,
                 "side": str(lease.side), "state": str(lease.state), "fence": lease.fence, "expires": lease.expires,
-                "why": lease.why, "asked_at": lease.asked_at, "ended_at": lease.ended_at,
+                "why": lease.why, "run": lease.run, "drill": lease.drill, "asked_at": lease.asked_at,
+                "ended_at": lease.ended_at,
                 "actions": [] if lease.state in ENDED else ["recall"]}  # fmt: skip
 
 

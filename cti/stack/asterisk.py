@@ -62,12 +62,13 @@ def modules_of(root: RuntimeRoot) -> Path:
 
 
 def write_configuration(
-    templates: Path, directory: Directory, place: Place, instance_key: bytes, root: RuntimeRoot
+    templates: Path, directory: Directory, place: Place, instance_key: bytes, voice: RuntimeRoot | None
 ) -> None:
-    """Fill the state folder: configuration (secrets inside, so readable by the owner alone), prompts, empty folders."""
+    """Fill the state folder: configuration (secrets inside, so readable by the owner alone), prompts (spoken by what
+    ``voice`` has, else signs), empty folders."""
     for name in FOLDERS:
         (place.state / name).mkdir(parents=True, exist_ok=True)
-    ensure_sounds(place.sounds, root, greetings(directory))
+    ensure_sounds(place.sounds, voice, greetings(directory))
     place.etc.chmod(0o700)
     for name, text in render(templates, directory, place, instance_key).items():
         (place.etc / name).write_text(text, encoding="utf-8")

@@ -89,13 +89,14 @@ class Instance:
     Entering raises `StateTaken`, `PortsTaken`, `ChildFailed`, `RootFailed`, and OSError for a folder that cannot be
     used. Ports are claimed from the making on; they go back when the block is left or could not be entered.
     ``sites``: the neighbours and this site itself, as they are reached on this machine (see `cti.stack.sites`);
-    ``redis``: the port of a Redis another instance runs; ``settings``: more of the service's environment.
+    ``redis``: the port of a Redis another instance runs; ``settings``: more of the service's environment;
+    ``voice``: prompts are spoken, else short signs (a dial test measures the switch, not the length of sentences).
     """
 
     def __init__(self, root: RuntimeRoot, state: Path, directory: Directory, config: Path, templates: Path, *,
                  site: str = "530100", ports: Ports | None = None, service: bool = True,
                  sites: Sequence[SiteEntry] = (), redis: int | None = None,
-                 settings: Mapping[str, str] | None = None,
+                 settings: Mapping[str, str] | None = None, voice: bool = False,
                  recording: RecordingSettings | None = None) -> None:  # fmt: skip
         self.root, self.state, self.config, self.templates = root, state.resolve(), config, templates
         trunks = tuple(_here(t) for t in directory.trunks)
@@ -108,7 +109,7 @@ class Instance:
         self.ports = ports or free_ports()
         self.redis = redis or self.ports.redis
         self.extra = dict(settings or {})
-        self.with_service = service
+        self.with_service, self.voice = service, voice
         self.supervisor = Supervisor()
         self.children: dict[str, Child] = {}
         self._undo = contextlib.AsyncExitStack()
@@ -140,7 +141,8 @@ class Instance:
         loop = asyncio.get_running_loop()
         with ThreadPoolExecutor(1) as pool:  # Cancelled, it is waited for: nothing may write while we undo.
             await loop.run_in_executor(
-                pool, write_configuration, self.templates, self.directory, self.place, self.key, self.root)  # fmt: skip
+                pool, write_configuration, self.templates, self.directory, self.place, self.key,
+                self.root if self.voice else None)  # fmt: skip
 
     @classmethod
     def attached(cls, root: RuntimeRoot, state: Path, directory: Directory, templates: Path) -> Instance:

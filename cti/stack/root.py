@@ -67,10 +67,19 @@ class RuntimeRoot:
 
     def argv(self, program: str, *args: str) -> list[str]:
         """The command line that runs `program` with the root's own loader and libraries."""
+        loader, libraries = self._loader()
+        start = (str(loader), "--library-path", f"{libraries}:{libraries / 'pulseaudio'}")  # espeak-ng links its sound
+        return [*start, str(self.find(program)), *args]
+
+    @property
+    def libraries(self) -> Path:
+        """The folder of shared libraries. RootFailed."""
+        return self._loader()[1]
+
+    def _loader(self) -> tuple[Path, Path]:
         for loader, libraries in LOADERS:
             if (self.path / loader).exists():
-                start = (str(self.path / loader), "--library-path", str(self.path / libraries))
-                return [*start, str(self.find(program)), *args]
+                return self.path / loader, self.path / libraries
         raise RootFailed(f"no dynamic loader in {self.path} (x86-64 and aarch64 are supported)")
 
 

@@ -47,7 +47,7 @@ class Sites:
     """
 
     def __init__(self, root: RuntimeRoot, state: Path, directory: Directory, config: Path, templates: Path, *,
-                 count: int = 2, settings: Mapping[str, str] | None = None,
+                 count: int = 2, settings: Mapping[str, str] | None = None, voice: bool = False,
                  relay: SiteSip | None = None) -> None:  # fmt: skip
         if len(directory.sites) < count:
             have = len(directory.sites)
@@ -60,7 +60,8 @@ class Sites:
         for n, site in enumerate(known):
             shared = self.all[0].ports.redis if self.all else None
             self.all.append(Instance(root, state / site.code, directory, config, templates, site=site.code,
-                                     sites=_seen(known, n, relay), redis=shared, settings=settings))  # fmt: skip
+                                     sites=_seen(known, n, relay), redis=shared, settings=settings,
+                                     voice=voice))  # fmt: skip
 
     def __getitem__(self, n: int) -> Instance:
         return self.all[n]

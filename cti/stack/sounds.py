@@ -6,6 +6,8 @@ file put in the folder is never overwritten.
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import math
 import os
 import struct
@@ -16,10 +18,19 @@ from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
 
+import numpy as np
+import structlog
+from numpy.typing import NDArray
+
 from cti.directory import Directory
+from cti.directory.plans import prompt_of
 from cti.stack.root import RuntimeRoot
 
+log = structlog.get_logger(__name__)
+
 RATE = 8000
+VOICE = ("-v", "cmn", "-s", "150")
+"""how espeak-ng speaks: Mandarin, words a minute"""
 SIGNS: dict[str, tuple[tuple[int, int], ...]] = {
     "xfer-failed": ((950, 180), (0, 80), (700, 180), (0, 80), (450, 250)),
     "xfer-refused": ((450, 250), (0, 120), (450, 250)),
@@ -82,6 +93,10 @@ SPOKEN: dict[str, str] = {
     "why-seat-lent": "座席已借出。",
     "why-unknown-reason": "没有这个置忙原因。",
     "why-seat-left": "座席已挂机。",
+    "why-not-open": "未开放一键转接，须先启动应急联动方案。",
+    "drill": "演练，演练，这是演练。",
+    "duty-press": "收到请按一。",
+    "duty-thanks": "已确认，谢谢。",
     "sorry-full": "很抱歉，现在来电很多，线路已满，我们会尽快回电给您。遇到危险请直接拨打幺幺零。",
     "sorry-closed": "现在不是服务时间，我们会在服务时间给您回电。遇到危险请直接拨打幺幺零。",
     "nuisance": "您的号码在骚扰来电名单内，紧急情况请按一，或拨幺幺零，其他事项请不要挂机，接通后可以申诉。",
@@ -150,12 +165,13 @@ def melody() -> bytes:
 
 
 def greetings(directory: Directory) -> dict[str, str]:
-    """What each hotline says to who waits, by prompt."""
-    return {f"greeting-{h.number}": h.greeting for h in directory.hotlines if h.greeting}
+    """What each hotline says to who waits, and each emergency plan to callers and duty phones, by prompt."""
+    made = {f"greeting-{h.number}": h.greeting for h in directory.hotlines if h.greeting}
+    return made | {prompt_of(text): text for plan in directory.plans for text in plan.texts}
 
 
 def ensure_sounds(folder: Path, root: RuntimeRoot | None, more: Mapping[str, str] = MappingProxyType({})) -> None:
-    """Make every prompt that is missing, ``more`` as well; without a root there is no synthesizer."""
+    """Make every prompt that is missing, ``more`` as well; without a root, or its synthesizer, signs stand in."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "wait").mkdir(exist_ok=True)
     if not any((folder / "wait").iterdir()):
@@ -180,29 +196,38 @@ def _write(path: Path, samples: bytes) -> None:
 
 
 def _speak(text: str, root: RuntimeRoot) -> bytes | None:
+    """The text's samples. Made once a root: they are kept beside it, for the synthesis takes some 60 ms."""
+    digest = hashlib.blake2s(f"{VOICE} {text}".encode(), digest_size=12).hexdigest()
+    kept = root.path.parent / "prompts" / f"{digest}.wav"
+    with contextlib.suppress(FileNotFoundError), wave.open(str(kept), "rb") as made:
+        return made.readframes(made.getnframes())
+    samples = _synthesize(text, root)
+    if samples is not None:
+        with contextlib.suppress(OSError):  # a root nobody may write beside: spoken anew each time
+            kept.parent.mkdir(exist_ok=True)
+            _write(kept, samples)
+    return samples
+
+
+def _synthesize(text: str, root: RuntimeRoot) -> bytes | None:
     try:
-        argv = root.argv("espeak-ng", "-v", "cmn", "-s", "150", "--stdout", text)
+        argv = root.argv("espeak-ng", *VOICE, "--stdout", text)
     except FileNotFoundError:
         return None
-    data = root.path / "usr/lib/x86_64-linux-gnu/espeak-ng-data"
-    environment = {**os.environ, "ESPEAK_DATA_PATH": str(data)}
+    environment = {**os.environ, "ESPEAK_DATA_PATH": str(root.libraries / "espeak-ng-data")}
     done = subprocess.run(argv, env=environment, capture_output=True, timeout=20, check=False)
     if done.returncode or len(done.stdout) < 1000:
+        log.warning("prompt_not_spoken", why=done.stderr.decode(errors="replace").strip()[-200:])
         return None
-    header, samples = done.stdout[:44], array("h", done.stdout[44 : 44 + (len(done.stdout) - 44) // 2 * 2])
+    header, sound = done.stdout[:44], done.stdout[44 : 44 + (len(done.stdout) - 44) // 2 * 2]
     rate: int = struct.unpack("<I", header[24:28])[0]
-    return _resample(samples, rate).tobytes()
+    return _resample(np.frombuffer(sound, np.int16), rate).tobytes()
 
 
-def _resample(samples: array[int], rate: int) -> array[int]:
+def _resample(samples: NDArray[np.int16], rate: int) -> NDArray[np.int16]:
     """To 8 kHz: a moving average against aliasing, then linear interpolation. Speech for a prompt, not for a studio."""
     width = max(1, round(rate / RATE))
-    smooth = [sum(samples[max(0, i - width + 1) : i + 1]) / width for i in range(len(samples))]
-    out = array("h")
-    for i in range(int(len(smooth) * RATE / rate) - 1):
-        at = i * rate / RATE
-        k = int(at)
-        if k + 1 >= len(smooth):
-            break
-        out.append(int(smooth[k] + (smooth[k + 1] - smooth[k]) * (at - k)))
-    return out
+    smooth = np.convolve(samples.astype(np.float64), np.full(width, 1 / width))[: len(samples)]
+    at = np.arange(int(len(samples) * RATE / rate)) * (rate / RATE)
+    made: NDArray[np.int16] = np.interp(at, np.arange(len(samples)), smooth).astype(np.int16)
+    return made

@@ -56,6 +56,11 @@ ROOM: Mapping[str, tuple[str, str]] = {
     "ConferenceEnded": ("三方通话结束：{why}", "three-party call over: {why_en}"),
 }
 
+ALL = "*"
+"""told to everybody who listens"""
+PLAN_FACTS = frozenset({"PlanStarted", "PlanStopped", "PlanNotified", "NoticeReceived", "DutyEnded"})
+"""an emergency plan is everybody's matter: front message, targets opened and closed, the other platform told"""
+PLAN_SHOWN = frozenset({"run", "plan", "to", "what", "title", "drill", "platform", "name", "result"})
 SEAT_FACTS = frozenset({"SeatStatus", "RingMissed", "SeatLoginRefused", "DedicatedRefused"})
 """told to the seat itself (`seat`) and to supervisors; a seat the switch took out after rings in vain is an `alert`"""
 
@@ -86,7 +91,7 @@ class Live:
         if not self._readers:
             return
         for seat, event in self._events(fact):
-            for entry in [r for r in self._readers if r[0] in ("", seat)]:
+            for entry in [r for r in self._readers if seat == ALL or r[0] in ("", seat)]:
                 if entry[1].qsize() >= QUEUE:
                     self._readers.remove(entry)
                     entry[1].put_nowait(None)
@@ -94,6 +99,10 @@ class Live:
                     entry[1].put_nowait(event)
 
     def _events(self, fact: Fact) -> Iterator[tuple[str, Event]]:
+        if fact.kind in PLAN_FACTS:
+            shown = {k: v for k, v in fact.data.items() if k in PLAN_SHOWN}
+            yield ALL, ("plan", {**shown, "step": fact.kind, "at": fact.at})
+            return
         if fact.kind in SEAT_FACTS:
             seat = str(fact.data.get("seat", ""))
             missed = fact.kind == "SeatStatus" and fact.data.get("reason") == "missed"

@@ -13,6 +13,7 @@ from aiohttp import web
 from conference.words import REFUSALS
 from cti.core.asking import CODES
 from cti.core.nuisance_desk import NUISANCE_CODES
+from cti.core.plan_desk import PLAN_CODES
 from cti.core.seat_desk import SEAT_CODES
 
 STATUS: Mapping[str, int] = {
@@ -26,6 +27,8 @@ STATUS: Mapping[str, int] = {
     "unknown-reason": 422,
     "unknown-callback": 404, "unknown-result": 422, "callback-ended": 409, "callback-taken": 409,
     "callback-no-number": 409, "seat-busy": 409,
+    "unknown-plan": 404, "no-run": 404, "plan-runs": 409, "plan-not-running": 409, "plan-elsewhere": 409,
+    "drill-callers-taken": 409, "not-notified": 409, "not-open": 409,
     "unknown-nuisance": 404, "nuisance-no-number": 422, "nuisance-own-number": 422, "nuisance-no-evidence": 422,
     "nuisance-too-long": 422, "nuisance-open": 409, "nuisance-not-proposed": 409, "nuisance-not-listed": 409,
     "nuisance-no-appeal": 409, "nuisance-appeal-open": 409, "nuisance-same-person": 409, "nuisance-in-file": 409,
@@ -40,6 +43,7 @@ WORDS: Mapping[str, tuple[str, str]] = {
     **CODES,
     **REFUSALS,
     **SEAT_CODES,
+    **PLAN_CODES,
     **NUISANCE_CODES,
     "malformed-json": ("请求体不是 JSON 对象", "the body is not a JSON object"),
     "not-signed-in": ("缺少令牌，或令牌无效、已过期", "no token, or it is invalid or expired: cti token"),

@@ -18,7 +18,7 @@ from typing import Annotated, Any, Literal, Protocol, TypeVar
 from aiohttp import web
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from cti.core import asking, commands
+from cti.core import asking, commands, plans
 from cti.core import events as e
 from cti.core.facts import Fact
 from cti.core.ids import is_ref
@@ -105,7 +105,7 @@ class TransfersApi:
         colleague = self._directory.seat(body.to)
         to = colleague.platform if colleague else body.to
         if to not in self._directory.platforms:
-            raise Refused("no-route", f"to: {body.to}")
+            self._must_be_open(to, ref, body.mode)
         ask = asking.Ask(
             ref=ref, transfer=f"{ref}-{transfer_suffix(request, seat)}", seat=seat, to=to, at=self._now(),
             danger=body.danger, summary=body.summary.strip(), only=colleague.number if colleague else "",
@@ -125,6 +125,14 @@ class TransfersApi:
         status = 202 if made is None or made.state is TransferState.REQUESTED else 200 if known else 201
         shown = show(ref, made) if made else {"transfer": ask.transfer, "call": ref, "state": "requested"}
         return answer(shown, status, {"Location": f"/api/v1/transfers/{ask.transfer}"})
+
+    def _must_be_open(self, to: str, ref: str, mode: str) -> None:
+        """A linkage target is for the one key while an emergency plan has opened it. Raises `Refused`."""
+        if self._directory.linked(to) is None or mode == "add":
+            raise Refused("no-route", f"to: {to}")
+        call = self._desk.site.calls.get(ref)
+        if not plans.opened(self._desk.site, to, call.drill if call else ""):
+            raise Refused("not-open", f"to: {to}")
 
     async def _get(self, request: web.Request) -> web.Response:
         who = self._who(request)

@@ -143,7 +143,7 @@ async def test_misuse_is_told_by_code(on: Stage, api: Client) -> None:
     assert await code("/transfers", number, {"to": "110", "call": "530100-1.1"}) == (404, "unknown-call")
     assert await code("/transfers", number, {"to": "110", "call": "../../etc"}) == (404, "unknown-call")
     assert await code("/transfers", "", ask, role="read-only") == (403, "wrong-role")
-    assert await code("/transfers", number, {"to": "119"}) == (409, "no-route")
+    assert await code("/transfers", number, {"to": "119"}) == (409, "not-open")
     assert await code("/transfers", number, {}) == (422, "invalid-field")
     assert await code("/transfers", number, {"to": 110}) == (422, "invalid-field")
     assert await code("/transfers", number, {**ask, "x": 1}) == (422, "invalid-field")

@@ -168,7 +168,7 @@ async def test_the_data_is_on_the_screen_before_the_answer(on: Stage) -> None:
     assert started is not None and rings is not None and rings.data["seat"] == target.phone.user
     assert got == {"call": facts[0].ref, "transfer": started.data["transfer"], "first": "12345", "caller": CLI,
                    "division": "530100", "danger": "0", "summary": "%E7%81%AB",
-                   "recording": facts[0].ref}  # fmt: skip
+                   "recording": facts[0].ref, "drill": "0"}  # fmt: skip
     call.hangup()
     await ended(on)
 

@@ -57,9 +57,9 @@ async def both(runtime_root: RuntimeRoot, directory: Directory, tmp_path: Path) 
         assert await kunming.leftovers() == [] and await dali.leftovers() == []
 
 
-async def trunk_up(on: Stage) -> None:
+async def trunk_up(on: Stage, site: str = DALI) -> None:
     for _ in range(50):
-        if any(f"site-{DALI}" in row and "Avail" in row for row in await on.rows("pjsip show contacts")):
+        if any(f"site-{site}" in row and "Avail" in row for row in await on.rows("pjsip show contacts")):
             return
         await asyncio.sleep(0.1)
     raise AssertionError("the sites do not reach one another")

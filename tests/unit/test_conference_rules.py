@@ -74,4 +74,5 @@ def test_a_fourth_member_serves_by_the_hour_and_who_is_away_is_rung_last(tmp_pat
 def test_a_site_without_the_linkage_file_has_none(tmp_path: Path) -> None:
     shutil.copytree(ROOT / "config", tmp_path / "config")
     (tmp_path / "config/linkage.yaml").unlink()
+    shutil.rmtree(tmp_path / "config/plans")  # they name some of it
     assert load_directory(tmp_path / "config", dt.date(2026, 11, 25)).linkage == ()

@@ -31,7 +31,7 @@ NIGHT = """routes:
 
 @pytest.fixture
 def directory(tmp_path: Path) -> Directory:
-    for file in folder("config").iterdir():
+    for file in folder("config").glob("*.yaml"):
         (tmp_path / file.name).write_bytes(file.read_bytes())
     (tmp_path / "routes.yaml").write_text(NIGHT, encoding="utf-8")
     return load_directory(tmp_path, dt.date(2026, 11, 24))

@@ -13,6 +13,7 @@ from cti.core.events.conference import *
 from cti.core.events.event import *
 from cti.core.events.named import *
 from cti.core.events.nuisance import *
+from cti.core.events.plan import *
 from cti.core.events.recording import *
 from cti.core.events.seat import *
 from cti.core.events.transfer import *

@@ -10,11 +10,12 @@ from cti.core.events.event import Event
 @dataclass(frozen=True, slots=True)
 class CallArrived(Event):
     """A caller's channel was answered by the hotline's dialplan. ``callback``: the task by which he was called, the ref
-    of the call he did not get through with."""
+    of the call he did not get through with. ``drill``: the run of an emergency plan whose drill caller he is."""
 
     hotline: str
     caller: str = ""
     callback: str = ""
+    drill: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +33,13 @@ class EntryDefaulted(Event):
 
     division: str
     priority: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class FrontTold(Event):
+    """An emergency plan's front message is being played to him; ``says``: the prompts, joined by ``~``."""
+
+    says: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +121,6 @@ class CallerGone(Event):
 
 
 CALL_EVENTS: tuple[type[Event], ...] = (
-    CallArrived, EntryTold, EntryDefaulted, CallerQueued, CallerOverflowed, SeatAnswered, SeatLeft, SeatLost,
+    CallArrived, EntryTold, EntryDefaulted, FrontTold, CallerQueued, CallerOverflowed, SeatAnswered, SeatLeft, SeatLost,
     CallerReferred, CallerRecalled, CallerNotServed, CallerLeft, CallerGone,
 )  # fmt: skip

@@ -10,23 +10,16 @@ from cti.core.events.callback import CALLBACK_EVENTS
 from cti.core.events.conference import ROOM_EVENTS
 from cti.core.events.event import Event
 from cti.core.events.nuisance import NOTICE_EVENTS, NUISANCE_EVENTS
+from cti.core.events.plan import PLAN_EVENTS
 from cti.core.events.recording import RECORDING_EVENTS
 from cti.core.events.seat import SEAT_EVENTS
 from cti.core.events.transfer import TRANSFER_EVENTS
 
 BY_NAME: Mapping[str, type[Event]] = {
     kind.__name__: kind
-    for kind in (
-        *CALL_EVENTS,
-        *TRANSFER_EVENTS,
-        *ROOM_EVENTS,
-        *CALLBACK_EVENTS,
-        *RECORDING_EVENTS,
-        *SEAT_EVENTS,
-        *NOTICE_EVENTS,
-        *NUISANCE_EVENTS,
-    )
-}
+    for kind in (*CALL_EVENTS, *TRANSFER_EVENTS, *ROOM_EVENTS, *CALLBACK_EVENTS, *RECORDING_EVENTS, *SEAT_EVENTS,
+                 *NOTICE_EVENTS, *NUISANCE_EVENTS, *PLAN_EVENTS)
+}  # fmt: skip
 
 
 class BadEvent(ValueError):
