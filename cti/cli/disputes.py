@@ -69,7 +69,7 @@ def _table(name: str, found: list[Dispute]) -> Table:
 
 
 async def _read(site: str, url: str, since_ms: int) -> list[Fact]:
-    stream = LedgerStream(site, url, timeout=5.0, index_ttl=86_400)
+    stream = LedgerStream(site, url, timeout=5.0)
     try:
         return await stream.decisions(since_ms)
     finally:

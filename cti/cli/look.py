@@ -104,7 +104,7 @@ def _facts(state: Path, name: str) -> list[Fact]:
 
 async def read_facts(site: str, url: str, ref: str) -> list[Fact]:
     """One call's facts, reading only: no spool is opened, nothing is written."""
-    stream = LedgerStream(site, url, timeout=3.0, index_ttl=86_400)
+    stream = LedgerStream(site, url, timeout=3.0)
     try:
         ids = await stream.ids_of(ref)
         rows = [decode(fields) for fields in await stream.at(ids) if fields is not None]

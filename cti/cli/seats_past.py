@@ -61,7 +61,7 @@ def from_ledger(state: Path, weeks: int, day: dt.datetime | None) -> dict[str, P
 
 async def _read(site: str, url: str, since_us: int) -> list[Fact]:
     """What tells demand, reading only: no spool is opened, nothing is written."""
-    stream = LedgerStream(site, url, timeout=3.0, index_ttl=86_400)
+    stream = LedgerStream(site, url, timeout=3.0)
     found: list[Fact] = []
     first: FactId | None = FactId(max(0, since_us // 1000), 0)
     try:

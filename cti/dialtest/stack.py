@@ -48,7 +48,7 @@ class Record:
     """
 
     def __init__(self, target: Target) -> None:
-        self._stream = LedgerStream(target.site, target.redis_url, timeout=_REDIS_S, index_ttl=1)
+        self._stream = LedgerStream(target.site, target.redis_url, timeout=_REDIS_S)
         self._next = FactId(0, 0)
         self._all: list[Fact] = []
         self._by_ref: dict[str, list[Fact]] = {}

@@ -6,7 +6,7 @@
 | writer.py | order, duplicates, stream or spool, draining (with remembered.py) |
 | stream.py | the Redis stream and its index by call |
 | spool.py  | the local file that stands in for Redis |
-| query.py  | how to read: by call, by time, all of it; rebuilding the index |
+| query.py  | how to read: by call, by time, all of it; rebuilding the projections |
 | cel.py    | Asterisk's own record, for the time we were away |
 | meter.py  | what is counted |
 """

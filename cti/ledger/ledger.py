@@ -41,7 +41,6 @@ class Ledger:
 
     `now_ms`: milliseconds since the epoch, for ids.  `append_timeout`: seconds an append waits for Redis.
     `redis_timeout`: seconds for everything else (reading, draining).  `spool_bytes`: bound of the spool.
-    `index_ttl`: seconds `facts_of` finds a call after its last fact.
     `remember_keys`, `remember_for`: how many keys, of how many past seconds, are known as told.
 
     `run` must be running for facts to reach Redis; without it they are spooled. Close with `aclose`.
@@ -59,7 +58,6 @@ class Ledger:
         append_timeout: float = 0.05,
         redis_timeout: float = 2.0,
         spool_bytes: int = 256 << 20,
-        index_ttl: int = 90 * DAY,
         remember_keys: int = 200_000,
         remember_for: int = 2 * DAY,
     ) -> None:
@@ -67,7 +65,7 @@ class Ledger:
         self._meter = meter or NoMeter()
         self._remember_ms = remember_for * 1000
         self._awake = asyncio.Event()
-        self._stream = LedgerStream(site, redis_url, timeout=redis_timeout, index_ttl=index_ttl)
+        self._stream = LedgerStream(site, redis_url, timeout=redis_timeout)
         self._spool = Spool(spool_path, max_bytes=spool_bytes)
         self._query = Query(self._stream, self._spool)
         self._writer = Writer(
@@ -134,7 +132,7 @@ class Ledger:
     # ---- reading; all of these raise StreamAway when Redis does not answer
 
     async def facts_of(self, ref: str) -> list[tuple[FactId, Fact]]:
-        """The facts of one call, in order, spooled ones too. Empty: unknown, or older than `index_ttl`."""
+        """The facts of one call, in order, spooled ones too. Empty: unknown, or the index expired (90 days)."""
         return await self._query.facts_of(ref)
 
     async def since(self, first: FactId | None) -> AsyncIterator[Told]:
@@ -166,7 +164,7 @@ class Ledger:
         return await self._stream.top()
 
     async def rebuild(self, since_ms: int = 0) -> int:
-        """Make the index by call again from the stream. Return the number of entries walked."""
+        """Make the projections again from the stream. Return the number of entries walked."""
         return await self._query.rebuild(since_ms)
 
     # ---- checkpoints

@@ -1,4 +1,4 @@
-"""How the ledger is read: all of it in order, one call, a span of time; and how its index is rebuilt.
+"""How the ledger is read: all of it in order, one call, a span of time; and how its projections are rebuilt.
 
 Knows: that a fact stands in the stream or, while Redis was away, still in the spool, and may move from there
 to here while we read. Must not know: how facts are written.
@@ -100,7 +100,7 @@ class Query:
         return keys
 
     async def rebuild(self, since_ms: int = 0) -> int:
-        """Write the index by call again from the stream; return the number of entries walked.
+        """Write the projections again from the stream; return the number of entries walked.
 
         Safe beside appends. Nothing is deleted first, so no call is missing meanwhile.
         """

@@ -1,14 +1,7 @@
-"""The ledger's stream in Redis, and its index by call.
+"""The ledger's stream in Redis, and what is projected from it.
 
-Knows: the keys below, XADD with ids we chose, what a refusal means. Must not know: facts' meaning, the spool.
-
-    cti:{530100}:ledger         stream, one entry a fact; never trimmed, no TTL
-    cti:{530100}:call:<ref>     sorted set of ids, for "all facts of a call"; a projection with a TTL
-    cti:{530100}:decisions      sorted set of ids of decisions and disputes; small, rebuilt with the index
-    cti:{530100}:checkpoint     hash, name to "stamp value": how far a reader of ours has come
-
-The braces are Redis Cluster's hash tag: all keys of a site live on one node, so a batch can be one
-MULTI/EXEC.
+Knows: XADD with ids we chose, what a refusal means, that projections go into the fact's own MULTI/EXEC. Must not know:
+facts' meaning, the spool, what is projected (projections/).
 
 Why repeats are harmless: the id belongs to the fact, not to the attempt. Redis refuses an id that is not
 above the top, so a second XADD of an entry that arrived (its answer was lost, or late) changes nothing; the
@@ -19,7 +12,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import re
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -31,12 +23,12 @@ from redis.exceptions import RedisError, ResponseError
 
 from cti.core.disputes import KINDS
 from cti.core.facts import Fact, FactId, decode
+from cti.ledger.keys import Keys
+from cti.ledger.projections import project
 
 Fields: TypeAlias = Mapping[bytes, bytes]
 Entry: TypeAlias = tuple[FactId, Fields]
 
-_SITE = re.compile(r"[A-Za-z0-9_.-]+\Z")
-_DECISIONS = frozenset(kind.encode() for kind in KINDS)
 MOST = 500  # entries looked at in one round trip
 _REFUSED = "equal or smaller"  # XADD's error for an id that is not above the top; the text since Redis 5.0
 
@@ -66,21 +58,11 @@ class Appended:
 
 
 class LedgerStream:
-    """The stream of one `site`. Every method raises StreamAway after `timeout` seconds at the latest.
+    """The stream of one `site`. Every method raises StreamAway after `timeout` seconds at the latest."""
 
-    `index_ttl`: seconds the index of a call outlives its last fact.
-    """
-
-    def __init__(self, site: str, url: str, *, timeout: float, index_ttl: int) -> None:
-        if not _SITE.match(site):
-            raise ValueError(f"site {site!r} must consist of letters, digits, '_', '.' and '-'")
-        prefix = f"cti:{{{site}}}:"
-        self._stream = prefix + "ledger"
-        self._call = prefix + "call:"
-        self._decisions = prefix + "decisions"
-        self._checkpoint = prefix + "checkpoint"
+    def __init__(self, site: str, url: str, *, timeout: float) -> None:
+        self.keys = Keys(site)
         self._timeout = timeout
-        self._index_ttl = index_ttl
         # No retries inside: what to do instead is decided in writer.py. No socket_timeout either: the time is bounded
         # by `_within`, and redis-py would use asyncio.wait_for, which before Python 3.12 swallows a cancellation that
         # comes together with its result (bpo-37658): `Ledger.run` then went on after it was cancelled.
@@ -96,8 +78,8 @@ class LedgerStream:
         async with self._within(limit):
             pipe = self._redis.pipeline(transaction=True)
             for fact_id, fields in entries:
-                pipe.xadd(self._stream, dict(fields), id=str(fact_id))  # type: ignore[arg-type]
-            self._index(pipe, entries)
+                pipe.xadd(self.keys.ledger, dict(fields), id=str(fact_id))  # type: ignore[arg-type]
+            self._project(pipe, entries)
             answers: list[Any] = await pipe.execute(raise_on_error=False)
             refused = []
             for entry, answer in zip(entries, answers, strict=False):
@@ -108,22 +90,15 @@ class LedgerStream:
             return await self._judge(refused) if refused else Appended()
 
     async def reindex(self, entries: Sequence[Entry]) -> None:
-        """Write the index for entries of the stream again."""
+        """Write what is projected from entries of the stream again."""
         async with self._within():
             pipe = self._redis.pipeline(transaction=False)
-            self._index(pipe, entries)
+            self._project(pipe, entries)
             await pipe.execute()
 
-    def _index(self, pipe: Any, entries: Sequence[Entry]) -> None:
-        calls: dict[bytes, dict[str, int]] = {}
-        for fact_id, fields in entries:
-            if ref := fields.get(b"ref"):
-                calls.setdefault(ref, {})[str(fact_id)] = fact_id.ms
-        for ref, ids in calls.items():
-            pipe.zadd(self._call_key(ref), ids)
-            pipe.expire(self._call_key(ref), self._index_ttl)
-        if decisions := {str(i): i.ms for i, fields in entries if fields.get(b"kind") in _DECISIONS}:
-            pipe.zadd(self._decisions, decisions)
+    def _project(self, pipe: Any, entries: Sequence[Entry]) -> None:
+        for command in project(self.keys, entries):
+            pipe.execute_command(*command)
 
     async def _judge(self, refused: Sequence[Entry]) -> Appended:
         """Tell repeats from conflicts. A conflict's line in the index is harmless: readers check the ref."""
@@ -150,13 +125,13 @@ class LedgerStream:
         """Up to `count` entries, `first` (None: the oldest) and `last` (None: the newest) included."""
         async with self._within():
             low, high = "-" if first is None else str(first), "+" if last is None else str(last)
-            return _entries(await self._redis.xrange(self._stream, low, high, count))
+            return _entries(await self._redis.xrange(self.keys.ledger, low, high, count))
 
     async def tail(self, count: int, below: FactId | None = None) -> list[Entry]:
         """Up to `count` entries, the newest first, beginning under `below` (None: with the top)."""
         async with self._within():
             high = "+" if below is None else f"({below}"
-            return _entries(await self._redis.xrevrange(self._stream, high, "-", count))
+            return _entries(await self._redis.xrevrange(self.keys.ledger, high, "-", count))
 
     async def at(self, ids: Sequence[FactId]) -> list[Fields | None]:
         """The entries that stand at `ids`, None where there is none."""
@@ -166,7 +141,7 @@ class LedgerStream:
     async def ids_of(self, ref: str) -> list[FactId]:
         """Ids the index holds for a call, rising; empty when it is unknown or its TTL has run out."""
         async with self._within():
-            key = self._call_key(ref.encode("utf-8", "surrogatepass"))
+            key = self.keys.call(ref.encode("utf-8", "surrogatepass"))
             members: Any = await self._redis.zrange(key, 0, -1)
             return sorted(FactId.parse(member) for member in members)
 
@@ -174,7 +149,7 @@ class LedgerStream:
         """Decisions of three-party calls and their disputes, written at `since_ms` or later; a day before that too,
         for a word may contradict an older decision."""
         async with self._within():
-            members: Any = await self._redis.zrangebyscore(self._decisions, since_ms - 86_400_000, "+inf")
+            members: Any = await self._redis.zrangebyscore(self.keys.decisions, since_ms - 86_400_000, "+inf")
         ids = sorted(FactId.parse(member) for member in members)
         found: list[Fact] = []
         for start in range(0, len(ids), MOST):
@@ -187,7 +162,7 @@ class LedgerStream:
         async with self._within():
             pipe = self._redis.pipeline(transaction=False)
             for ref in refs:
-                pipe.zrange(self._call_key(ref), 0, -1)
+                pipe.zrange(self.keys.call(ref), 0, -1)
             ids: list[Any] = [[FactId.parse(one) for one in members] for members in await pipe.execute()]
         flat = [fact_id for of_call in ids for fact_id in of_call]
         keys: dict[FactId, bytes] = {}
@@ -200,7 +175,7 @@ class LedgerStream:
     async def _at(self, ids: Sequence[FactId]) -> list[Fields | None]:
         pipe = self._redis.pipeline(transaction=False)
         for fact_id in ids:
-            pipe.xrange(self._stream, str(fact_id), str(fact_id), 1)
+            pipe.xrange(self.keys.ledger, str(fact_id), str(fact_id), 1)
         found = [_entries(answer) for answer in await pipe.execute()]
         return [entries[0][1] if entries else None for entries in found]
 
@@ -208,19 +183,16 @@ class LedgerStream:
 
     async def set_checkpoints(self, values: Mapping[str, str]) -> None:
         async with self._within():
-            await self._redis.hset(self._checkpoint, mapping=dict[Any, Any](values))
+            await self._redis.hset(self.keys.checkpoint, mapping=dict[Any, Any](values))
 
     async def checkpoints(self) -> dict[str, str]:
         async with self._within():
-            pairs: Any = await self._redis.hgetall(self._checkpoint)
+            pairs: Any = await self._redis.hgetall(self.keys.checkpoint)
             return {_text(name): _text(value) for name, value in pairs.items()}
 
     async def close(self) -> None:
         with contextlib.suppress(RedisError, OSError):  # a connection that is dead already is closed enough
             await self._redis.aclose()
-
-    def _call_key(self, ref: bytes) -> bytes:
-        return self._call.encode() + ref
 
     @contextlib.asynccontextmanager
     async def _within(self, limit: float | None = None) -> AsyncIterator[None]:

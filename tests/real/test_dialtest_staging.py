@@ -248,7 +248,7 @@ async def test_reading_the_record_again_reads_only_what_is_new(instance: Instanc
 
 async def bytes_sent(instance: Instance) -> int:
     """Bytes Valkey has sent to all its clients."""
-    client = LedgerStream(instance.site, f"redis://127.0.0.1:{instance.ports.redis}/0", timeout=2, index_ttl=1)
+    client = LedgerStream(instance.site, f"redis://127.0.0.1:{instance.ports.redis}/0", timeout=2)
     try:
         return int((await client._redis.info("stats"))["total_net_output_bytes"])
     finally:

@@ -30,7 +30,7 @@ async def server(tmp_path: Path) -> AsyncIterator[ValkeyServer]:
 
 
 async def test_decisions_are_found_without_walking_the_stream(server: ValkeyServer) -> None:
-    stream = LedgerStream("530100", server.url, timeout=5, index_ttl=60)
+    stream = LedgerStream("530100", server.url, timeout=5)
     try:
         for day in range(4):
             await stream.append([

@@ -105,7 +105,7 @@ async def test_what_a_cancelled_append_began_is_finished_even_by_a_valkey_killed
 
 
 async def test_a_cancellation_is_never_swallowed(server: ValkeyServer) -> None:
-    stream = LedgerStream(SITE, server.url, timeout=2, index_ttl=60)
+    stream = LedgerStream(SITE, server.url, timeout=2)
 
     async def read_on() -> None:
         while True:

@@ -57,7 +57,7 @@ async def test_a_hundred_callers_at_once(opened: Opener, server: ValkeyServer) -
 
 
 async def test_an_id_that_is_taken_is_a_repeat_or_a_conflict(server: ValkeyServer, raw: Redis) -> None:
-    stream = LedgerStream(SITE, server.url, timeout=2, index_ttl=60)
+    stream = LedgerStream(SITE, server.url, timeout=2)
     five, six, seven = FactId(5, 0), FactId(6, 0), FactId(7, 0)
     assert await stream.append([(five, encode(fact(5))), (seven, encode(fact(7)))]) == Appended()
     assert await stream.append([(five, encode(fact(5))), (seven, encode(fact(7)))]) == Appended(repeats=2)

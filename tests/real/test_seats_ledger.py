@@ -42,7 +42,7 @@ def port() -> Iterator[int]:
 
 async def _write(server: ValkeyServer, port: int) -> int:
     await server.start()
-    stream = LedgerStream("530100", f"redis://127.0.0.1:{port}/0", timeout=5.0, index_ttl=86_400)
+    stream = LedgerStream("530100", f"redis://127.0.0.1:{port}/0", timeout=5.0)
     rng, now = random.Random(2), time.time_ns() // 1000
     first = (now - 29 * 96 * QUARTER_US) // QUARTER_US * QUARTER_US
     times = [first + n * QUARTER_US + rng.randrange(QUARTER_US - 1) for n in range(28 * 96) for _ in range(2)]

@@ -1,0 +1,31 @@
+"""Every key of a site's ledger in Redis, on one page.
+
+Knows: names. Must not know: what writes or reads them. The braces are Redis Cluster's hash tag: all keys of a site live
+on one node, so a batch and what is projected from it can be one MULTI/EXEC.
+"""
+
+from __future__ import annotations
+
+import re
+
+_SITE = re.compile(r"[A-Za-z0-9_.-]+\Z")
+
+
+class Keys:
+    """The names for one `site`. Raises ValueError for a site that cannot be part of a key."""
+
+    def __init__(self, site: str) -> None:
+        if not _SITE.match(site):
+            raise ValueError(f"site {site!r} must consist of letters, digits, '_', '.' and '-'")
+        self.prefix = f"cti:{{{site}}}:"
+        self.ledger = self.prefix + "ledger"
+        """stream, one entry a fact; never trimmed but by the retention policy, no TTL"""
+        self.checkpoint = self.prefix + "checkpoint"
+        """hash, name to "stamp value": how far a reader of ours has come"""
+        self.decisions = self.prefix + "decisions"
+        """sorted set of ids of decisions and disputes; small"""
+        self._call = self.prefix.encode() + b"call:"
+
+    def call(self, ref: bytes) -> bytes:
+        """Sorted set of ids, for "all facts of a call"; it has a TTL."""
+        return self._call + ref
