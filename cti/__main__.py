@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from cti.cli.backup import backup, restore_command
 from cti.cli.callbacks import callbacks
 from cti.cli.check import check
 from cti.cli.dialtest import dialtest
@@ -40,12 +41,13 @@ def main() -> None:
     cti trace REF                 一通电话的经过 / one call as a ladder
     cti seats plan                需要几席 / how many seats are needed
     cti disputes                  争议清单 / disputed decisions, for the quarterly meeting
+    cti backup DIR                备份、恢复 / back up; restore BACKUP
     cti dialtest onekey-12345-110 拨测 / real calls with test phones
     """
 
 
 for command in (check, run, up, render_command, status, trace, replay, callbacks, seats, dialtest, token, recordings,
-                disputes_command, leases, nuisance, plan):  # fmt: skip
+                disputes_command, leases, nuisance, plan, backup, restore_command):  # fmt: skip
     main.add_command(command)
 
 if __name__ == "__main__":
