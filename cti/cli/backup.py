@@ -94,7 +94,7 @@ def backup(out: Path, config: Path | None, recordings: bool) -> None:
     """备份本站：台账、溢写、状态、话单、录音、配置 / back up the site while it runs.
 
     The ledger as one snapshot of its moment, the spool, the service's state, Asterisk's own record with the place
-    reading had come to, recordings, configuration. Secrets and instance.key are not in it: keep those with your secrets.
+    reading had come to, recordings, configuration. Secrets and instance.key are not in it: keep those yourself.
     """
     where, settings, _ = load(config)
     out.mkdir(mode=0o700, parents=True, exist_ok=True)
