@@ -40,6 +40,7 @@ class Drain:
 
     async def meet(self, query: Query, most: int, since_ms: int) -> None:
         """Number above the stream's top and learn the keys it has (once). Raises StreamAway."""
+        self._journal.doubt()
         self._top = await self._stream.top()
         self._ids.raise_to(self._top)
         if not self._learned:
@@ -66,7 +67,6 @@ class Drain:
             else:
                 await self._write(rows)
             self.report()
-            await self._journal.tidy()
 
     async def _write(self, rows: Sequence[Spooled]) -> None:
         self._top = None  # until we know what became of it

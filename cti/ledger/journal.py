@@ -10,31 +10,36 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections import deque
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from itertools import islice
 
 import structlog
 
+from cti.core.facts import FactId
 from cti.ledger.spool import Spool, Spooled, SpoolError
 from cti.ledger.stream import Entry
 
 _log = structlog.get_logger(__name__)
 
 BATCH = 256  # rows at once: some 5 ms of work, in one MULTI/EXEC
-MOST = 20_000  # rows kept in memory while Redis is away: some 20 MB
+MOST = 20_000  # rows kept in memory while Redis is away, some 20 MB; and moved ones kept in the file
+KEEP_S = 60.0
+"""A replica that takes the master's place lacks the newest entries; what the file still has is given to it again."""
 SWEEP = 64  # rows removed in one transaction, which an append may have to wait for: some 0.3 ms
 
 
 class Journal:
     """A durable queue on `spool`. Whoever holds `turn` is the only one to add rows."""
 
-    def __init__(self, spool: Spool) -> None:
-        self._spool = spool
+    def __init__(self, spool: Spool, clock: Callable[[], float] = time.monotonic) -> None:
+        self._spool, self._clock = spool, clock
         self.turn = asyncio.Lock()
         self._fresh: deque[Spooled] = deque()
         self._whole = False
-        self._gone: dict[int, Spooled] = {}  # moved, and still in the file
+        self._gone: dict[int, tuple[FactId, float]] = {}  # moved, and still in the file; since when
+        self._cursor = 0  # all up to here is moved
         self._sick = False
         self._empty = asyncio.Event()
 
@@ -56,14 +61,14 @@ class Journal:
         if self._whole:
             yield list(self._fresh)
             return
-        after = 0
+        after = self._cursor
         while rows := await self._spool.head(BATCH, after):
             yield [row for row in rows if not self._forgotten(row)]
             after = rows[-1].pos
 
     def _forgotten(self, row: Spooled) -> bool:
         """Moved, though the file still has it."""
-        return (old := self._gone.get(row.pos)) is not None and old.id == row.id
+        return (old := self._gone.get(row.pos)) is not None and old[0] == row.id
 
     async def add(self, entries: Sequence[Entry]) -> int:
         """Make `entries` durable; see `Spool.add`. Raises SpoolError."""
@@ -87,7 +92,6 @@ class Journal:
         """The next rows to be moved, in order; empty when there are none. Raises SpoolError."""
         if self._whole:
             return list(islice(self._fresh, BATCH))
-        await self._sweep()
         rows = await self._head()
         if len(rows) == BATCH:
             return rows
@@ -99,16 +103,19 @@ class Journal:
 
     async def _head(self) -> Sequence[Spooled]:
         """What the file has, less what it should have forgotten and could not."""
-        after, found = 0, list[Spooled]()
+        after, found = self._cursor, list[Spooled]()
         while len(found) < BATCH and (rows := await self._spool.head(BATCH, after)):
             after = rows[-1].pos
             found += [row for row in rows if not self._forgotten(row)]
+        if found:
+            self._cursor = found[0].pos - 1
         return found[:BATCH]
 
     def moved(self, rows: Sequence[Spooled]) -> None:
-        """Redis has these for certain. The file forgets them later, many at once."""
+        """Redis has these. The file forgets them `KEEP_S` later, many at once."""
+        now = self._clock()
         for row in rows:
-            self._gone[row.pos] = row
+            self._gone[row.pos] = row.id, now
         if not self._whole:
             if not self.waiting:
                 self._empty.set()
@@ -122,13 +129,21 @@ class Journal:
         if not self._fresh:
             self._empty.set()
 
-    async def tidy(self, most: int = 4 * SWEEP) -> None:
-        """Have the file forget what was moved, once it is more than `most` rows. Never raises: what stays is known as
-        moved when it is read again."""
-        if len(self._gone) <= most:
-            return
+    def doubt(self) -> None:
+        """Redis was away, or is another one now: what it was given lately is to be looked for there again."""
+        self._gone.clear()
+        self._cursor = 0
+        self.distrust()
+
+    async def tidy(self, keep_s: float = KEEP_S) -> None:
+        """Have the file forget what was moved longer ago. Never raises: what stays is known as moved when it is read
+        again."""
+        until = self._clock() - keep_s
         try:
-            await self._sweep()
+            while rows := self._old(until):
+                await self._spool.remove(rows)
+                for pos, _ in rows:
+                    self._gone.pop(pos, None)
         except SpoolError as error:
             if not self._sick:
                 _log.error("spool_unusable", reason=str(error), cure="disk full? Facts go on to Redis meanwhile")
@@ -136,8 +151,6 @@ class Journal:
         else:
             self._sick = False
 
-    async def _sweep(self) -> None:
-        while rows := list(islice(self._gone.values(), SWEEP)):
-            await self._spool.remove(rows)
-            for row in rows:
-                self._gone.pop(row.pos, None)
+    def _old(self, until: float) -> list[tuple[int, FactId]]:
+        many = len(self._gone) > MOST
+        return [(pos, fact_id) for pos, (fact_id, at) in islice(self._gone.items(), SWEEP) if many or at <= until]

@@ -17,6 +17,7 @@ class Keys:
     def __init__(self, site: str) -> None:
         if not _SITE.match(site):
             raise ValueError(f"site {site!r} must consist of letters, digits, '_', '.' and '-'")
+        self.site = site
         self.prefix = f"cti:{{{site}}}:"
         self.ledger = self.prefix + "ledger"
         """stream, one entry a fact; never trimmed but by the retention policy, no TTL"""

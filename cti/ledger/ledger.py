@@ -120,12 +120,12 @@ class Ledger:
             self._awake.clear()
             await self._writer.finish()
             await self._writer.drain()
+            await self._writer.tidy()
             self._count_corrupt()
             try:
                 async with asyncio.timeout(LOOK_EVERY):
                     await self._awake.wait()
             except TimeoutError:
-                await self._writer.tidy()
                 await self._stream.ping()
             else:
                 await asyncio.sleep(LINGER)
@@ -140,7 +140,7 @@ class Ledger:
                 with contextlib.suppress(StreamAway, SpoolError, TimeoutError):
                     async with asyncio.timeout(SETTLE_S):
                         await self._writer.drain()
-            await self._writer.tidy()
+            await self._writer.tidy(0)
             await self._stream.close()
         finally:
             await self._spool.close()

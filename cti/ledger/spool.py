@@ -122,8 +122,8 @@ class Spool:
         """Return up to `most` facts in order, behind position `after`. Damaged rows are set aside."""
         return await self._run(lambda db: self._head(db, most, after))
 
-    async def remove(self, rows: Sequence[Spooled]) -> None:
-        """Forget facts that Redis has for certain."""
+    async def remove(self, rows: Sequence[tuple[int, FactId]]) -> None:
+        """Forget facts, by place and id, that Redis has for certain."""
         await self._run(lambda db: self._remove(db, rows))
 
     async def renumber(self, first_pos: int, above: FactId) -> list[Spooled]:
@@ -264,10 +264,10 @@ class Spool:
         self.corrupt_rows += 1
         _log.error("spool_row_corrupt", pos=pos)
 
-    def _remove(self, db: sqlite3.Connection, rows: Sequence[Spooled]) -> None:
-        for row in rows:  # by id too: a file moved aside begins its positions anew
+    def _remove(self, db: sqlite3.Connection, rows: Sequence[tuple[int, FactId]]) -> None:
+        for pos, fact_id in rows:  # by id too: a file moved aside begins its positions anew
             gone = db.execute(
-                "DELETE FROM fact WHERE pos = ? AND id = ? RETURNING length(fields)", (row.pos, str(row.id)))
+                "DELETE FROM fact WHERE pos = ? AND id = ? RETURNING length(fields)", (pos, str(fact_id)))
             for (size,) in gone:
                 self.rows -= 1
                 self.bytes -= size + _OVERHEAD

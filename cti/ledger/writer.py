@@ -18,7 +18,7 @@ import structlog
 
 from cti.core.facts import Fact, FactId, IdMaker, encode
 from cti.ledger.drain import Drain
-from cti.ledger.journal import BATCH, Journal
+from cti.ledger.journal import BATCH, KEEP_S, Journal
 from cti.ledger.meter import LedgerMeter
 from cti.ledger.query import Query
 from cti.ledger.remembered import Remembered
@@ -219,9 +219,9 @@ class Writer:
         """Move what waits to the stream, in order. Raises StreamAway or SpoolError."""
         await self._drain.run()
 
-    async def tidy(self) -> None:
-        """In quiet times: forget what was moved."""
-        await self._journal.tidy(0)
+    async def tidy(self, keep_s: float = KEEP_S) -> None:
+        """Have the file forget what Redis has had for so long."""
+        await self._journal.tidy(keep_s)
 
     @property
     def waiting(self) -> int:
