@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
+import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from typing import NoReturn
@@ -21,6 +22,7 @@ from typing import NoReturn
 import structlog
 
 from cti.core.facts import CorruptFact, Fact, FactId
+from cti.ledger.anchors import Anchors
 from cti.ledger.journal import Journal
 from cti.ledger.meter import LedgerMeter, NoMeter
 from cti.ledger.query import Query, Told
@@ -36,6 +38,8 @@ FIRST_RETRY, LAST_RETRY = 0.05, 1.0  # seconds between attempts to reach Redis: 
 LOOK_EVERY = 1.0  # seconds between looks at an idle link
 LINGER = 0.003  # seconds until journaled facts go to Redis: what a key sets off is not slowed by it, and goes as one
 SETTLE_S = 0.5  # for who reads Redis alone: it is some milliseconds behind the disk
+ANCHORS = "ledger-anchors.txt"
+"""beside the spool's file"""
 DAY = 86_400
 
 
@@ -77,6 +81,7 @@ class Ledger:
             self._stream, self._spool, self._journal, now_ms=now_ms, meter=self._meter, append_timeout=append_timeout,
             remembered=remember_keys, wake=self._awake.set,
         )  # fmt: skip
+        self._anchors = Anchors(spool_path.with_name(ANCHORS))
         self._corrupt = 0
         self._stamp = 0
         self._last_word = False  # Redis was there as `run` ended: what waits is moved before we close
@@ -121,6 +126,7 @@ class Ledger:
             await self._writer.finish()
             await self._writer.drain()
             await self._writer.tidy()
+            self._anchors.look(self._stream.end, time.monotonic())
             self._count_corrupt()
             try:
                 async with asyncio.timeout(LOOK_EVERY):

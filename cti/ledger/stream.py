@@ -65,6 +65,8 @@ class LedgerStream:
         self._redis: Any = connect(url)
         self._end: bytes | None = None
         """hash of the newest entry, as long as nothing says that we may be wrong"""
+        self.end: tuple[FactId, bytes] | None = None
+        """id and hash of the last entry that was written for certain"""
 
     # ---- writing
 
@@ -94,6 +96,8 @@ class LedgerStream:
             if refused:
                 return await self._judge(refused)
             self._end = before
+            if entries:
+                self.end = entries[-1][0], before
             return Appended()
 
     async def _chain_end(self) -> bytes:
@@ -107,6 +111,27 @@ class LedgerStream:
             pipe = self._redis.pipeline(transaction=False)
             self._project(pipe, entries)
             await pipe.execute()
+
+    async def start_of_chain(self) -> bytes | None:
+        """The hash that the first entry follows, where older ones were archived and taken out; None: nothing was."""
+        async with self._within():
+            found: bytes | None = await self._redis.get(self.keys.chain_start)
+            return found
+
+    async def differing(self, entries: Sequence[Entry]) -> int:
+        """How many of the values projected from these entries are not in Redis as they should be."""
+        wanted: list[tuple[tuple[bytes | str | int, ...], Any]] = []
+        for command, key, *rest in project(self.keys, entries):
+            if command == "ZADD":
+                wanted += [(("ZSCORE", key, rest[n + 1]), rest[n]) for n in range(0, len(rest), 2)]
+            elif command == "HSET":
+                wanted += [(("HGET", key, rest[n]), rest[n + 1]) for n in range(0, len(rest), 2)]
+        async with self._within():
+            pipe = self._redis.pipeline(transaction=False)
+            for question, _ in wanted:
+                pipe.execute_command(*question)
+            answers = await pipe.execute()
+        return sum(not _same(answer, value) for answer, (_, value) in zip(answers, wanted, strict=True))
 
     def _project(self, pipe: Any, entries: Sequence[Entry]) -> None:
         for command in project(self.keys, entries):
@@ -144,6 +169,11 @@ class LedgerStream:
         async with self._within():
             high = "+" if below is None else f"({below}"
             return _entries(await self._redis.xrevrange(self.keys.ledger, high, "-", count))
+
+    async def count(self) -> int:
+        """How many entries there are."""
+        async with self._within():
+            return int(await self._redis.xlen(self.keys.ledger))
 
     async def at(self, ids: Sequence[FactId]) -> list[Fields | None]:
         """The entries that stand at `ids`, None where there is none."""
@@ -222,6 +252,12 @@ class LedgerStream:
 
 def _text(raw: bytes) -> str:
     return raw.decode("utf-8", "replace")
+
+
+def _same(answer: Any, value: bytes | str | int) -> bool:
+    if isinstance(answer, float):
+        return answer == float(value)
+    return bool(answer == (value if isinstance(value, bytes) else str(value).encode()))
 
 
 def _entries(answer: Any) -> list[Entry]:
