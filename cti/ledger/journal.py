@@ -93,8 +93,8 @@ class Journal:
         if self._whole:
             return list(islice(self._fresh, BATCH))
         rows = await self._head()
-        if len(rows) == BATCH:
-            return rows
+        if len(rows) == BATCH or self.turn.locked():
+            return rows  # who has the turn may be waiting for us to move what we have
         async with self.turn:  # nobody adds: what the file has now is all there is
             rows = await self._head()
             if len(rows) < BATCH:
