@@ -1,7 +1,7 @@
 """A site's files kept elsewhere, and put back: what `cti backup` copies beside the ledger's snapshot.
 
 Knows: files, hashes, the manifest, and that the spool is a SQLite file another process holds. Must not know: Redis's
-protocol, Asterisk, what an entry means. A backup appears by one rename, complete or not at all:
+protocol, Asterisk, what an entry means. A backup appears by one rename, whole or not at all:
 
     2026-11-25T220000Z/  manifest.json  ledger.rdb  spool.sqlite3  state/  cel/  recordings/  config/
 
@@ -30,7 +30,8 @@ LEDGER: Final = "ledger.rdb"
 SPOOL: Final = "spool.sqlite3"
 CHUNK: Final = 1 << 20
 ELDERS: Final = 9
-TRIES: Final = 20
+TRIES: Final = 40
+WAL_HEADER: Final = 32
 BASE: Final = "appendonly.aof.1.base.rdb"
 
 Tell = Callable[[str, int, int], None]
@@ -90,27 +91,37 @@ def name_of(now: dt.datetime) -> str:
 
 
 def keep_spool(kept: Kept, spool: Path) -> None:
-    """Copy the spool while its service may be writing: a copy counts when nothing was written meanwhile.
+    """Copy the spool while its service is writing: a copy counts when its log only grew meanwhile.
 
-    Raises NotKept when it never was still (Redis away under load: then stop the service for the moment of the copy).
+    SQLite's file changes at checkpoints alone and its log is appended to in between; a log that was begun anew has other
+    salts in its header (sqlite.org, WAL file format), and frames after the last whole transaction are ignored. Raises
+    NotKept when a checkpoint came into every try (then stop the service for the moment of the copy).
     """
     if not spool.exists():
         return
     target = kept.folder / SPOOL
     wal, wal_copy = spool.with_name(f"{spool.name}-wal"), target.with_name(f"{SPOOL}-wal")
     for _ in range(TRIES):
-        before = _stamp(spool), _stamp(wal)
+        before = _stamp(spool), _head(wal)
         shutil.copyfile(spool, target)
         wal_copy.unlink(missing_ok=True)
         if wal.exists():
             shutil.copyfile(wal, wal_copy)
-        if before == (_stamp(spool), _stamp(wal)) and _whole(target):
+        if before == (_stamp(spool), _head(wal)) and _whole(target):
             kept.note(SPOOL)
             return
         time.sleep(0.05)
     raise NotKept(
         f"{spool} 一直在写，无法复制；请暂停服务再备份 / was written all the time: stop the service, then back up"
     )
+
+
+def _head(wal: Path) -> bytes:
+    try:
+        with wal.open("rb") as file:
+            return file.read(WAL_HEADER)
+    except FileNotFoundError:
+        return b""
 
 
 def _stamp(path: Path) -> tuple[int, int] | None:

@@ -90,7 +90,9 @@ def places_of(settings: Settings) -> Places:
 @CONFIG
 @click.option("--recordings/--no-recordings", default=True, help="含录音；上次已有的不占空间 / recordings too; "
               "what the last backup has takes no space")  # fmt: skip
-def backup(out: Path, config: Path | None, recordings: bool) -> None:
+@click.option("--redis", "node", metavar="URL", default=None,
+              help="哨兵、集群：要备份的节点 / behind Sentinel or in a Cluster: the node to copy")  # fmt: skip
+def backup(out: Path, config: Path | None, recordings: bool, node: str | None) -> None:
     """备份本站：台账、溢写、状态、话单、录音、配置 / back up the site while it runs.
 
     The ledger as one snapshot of its moment, the spool, the service's state, Asterisk's own record with the place
@@ -107,7 +109,7 @@ def backup(out: Path, config: Path | None, recordings: bool) -> None:
         partial.mkdir(mode=0o700)
         with _bar() as tell:
             kept = Kept(partial, settings.site.code, {"made_at": name})
-            _keep(kept, settings, where, before, recordings, tell)
+            _keep(kept, settings, where, before, recordings, node, tell)
         click.echo(str(kept.close(out / name)))
     except (NotKept, DumpFailed, ConfigError, OSError, RedisError) as why:
         click.echo(f"未备份 / not made: {why}", err=True)
@@ -116,10 +118,16 @@ def backup(out: Path, config: Path | None, recordings: bool) -> None:
         shutil.rmtree(partial, ignore_errors=True)
 
 
-def _keep(kept: Kept, settings: Settings, config: Path, before: Path | None, recordings: bool, tell: Tell) -> None:
+def _keep(kept: Kept, settings: Settings, config: Path, before: Path | None, recordings: bool, node: str | None,
+          tell: Tell) -> None:  # fmt: skip
     """The spool before the ledger: what is drained in between is in both, and a repeat changes nothing. Asterisk's
     record after it: the place it is to be read from is then in what was copied."""
-    places, url = places_of(settings), settings.redis.address()
+    places, url = places_of(settings), node or settings.redis.address()
+    if "+" in url.partition("://")[0]:
+        raise NotKept(
+            "哨兵或集群须逐节点备份：--redis redis://主节点:6379/0 / "
+            "behind Sentinel or in a Cluster nodes are copied one by one: --redis redis://master:6379/0"
+        )
     keep_spool(kept, places.spool)
     local = checkpoint_in(kept.folder / "spool.sqlite3")
     with Redis.from_url(url, socket_timeout=settings.timers.redis, protocol=2) as client:
