@@ -93,9 +93,9 @@ def name_of(now: dt.datetime) -> str:
 def keep_spool(kept: Kept, spool: Path) -> None:
     """Copy the spool while its service is writing: a copy counts when its log only grew meanwhile.
 
-    SQLite's file changes at checkpoints alone and its log is appended to in between; a log that was begun anew has other
-    salts in its header (sqlite.org, WAL file format), and frames after the last whole transaction are ignored. Raises
-    NotKept when a checkpoint came into every try (then stop the service for the moment of the copy).
+    SQLite's file changes at checkpoints alone and its log is appended to in between; a log that was begun anew has
+    other salts in its header (sqlite.org, WAL file format), and frames after the last whole transaction are ignored.
+    Raises NotKept when a checkpoint came into every try (then stop the service for the moment of the copy).
     """
     if not spool.exists():
         return
