@@ -23,7 +23,7 @@ from tests.rehearsal import inside
 from tests.rehearsal.carry import DOCKERFILE, StepFailed, carry, ensure_build, environment, images, stages
 from tests.rehearsal.dockerfile import Step, parse, pins
 
-pytestmark = [pytest.mark.real, pytest.mark.xdist_group("image")]
+pytestmark = pytest.mark.real
 DEST = Path(__file__).parents[2] / ".runtime/image"
 USERS = {"cti": "10002:10000", "asterisk": "10001:10000", "valkey": "10003:10000", "prometheus": "10004:10000"}
 
