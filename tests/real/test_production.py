@@ -13,8 +13,10 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
+import yaml
 
 from cti.ledger.cel import CelFile, CelRow
 from cti.ledger.dump import DumpFailed, dump
@@ -110,6 +112,20 @@ def test_secrets_are_files_and_what_is_kept_has_a_volume(resolved: dict[str, Any
     ours = [Path(v["source"]) for v in mounts.values() if v["type"] == "bind" and v["target"] != "/backup"]
     missing = [str(p) for p in ours if not p.exists() and "grafana" not in p.parts and p.name != "prometheus"]
     assert not missing
+
+
+def test_grafana_finds_its_data_source_and_dashboards(resolved: dict[str, Any]) -> None:
+    grafana = resolved["services"]["grafana"]
+    mounts = {v["target"]: Path(v["source"]) for v in grafana["volumes"] if v["type"] == "bind"}
+    names = {re.split("[=:]", host)[0] for host in grafana["extra_hosts"]}
+    for file in (DOCKER / "grafana/provisioning").glob("*/*.yaml"):
+        told = yaml.safe_load(file.read_text(encoding="utf-8"))
+        for source in told.get("datasources", ()):
+            assert urlsplit(source["url"]).hostname in names and urlsplit(source["url"]).port == 9090
+        for provider in told.get("providers", ()):
+            inside = Path(provider["options"]["path"])
+            mount = next(m for m in mounts if inside.is_relative_to(m))
+            assert any((mounts[mount] / inside.relative_to(mount)).glob("*.json")), inside
 
 
 def test_ports_and_places_are_set_from_outside() -> None:
