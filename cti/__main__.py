@@ -14,6 +14,7 @@ from cti.cli.ledger import ledger
 from cti.cli.look import replay, status, trace
 from cti.cli.nuisance import nuisance
 from cti.cli.plan import plan
+from cti.cli.prompts import prompts
 from cti.cli.recordings import recordings
 from cti.cli.render import render_command
 from cti.cli.run import run, up
@@ -39,6 +40,8 @@ def main() -> None:
     cti leases                    席位互借 / seats lent between sites
     cti plan start flood-dali     应急方案、演练 / emergency plans, drills
     cti recordings list           录音 / recordings: list, verify, purge
+    cti prompts check             提示音 / prompts: list, build, check, export
+    cti phones render             话机配置 / provisioning of the seats' phones: render, serve
     cti ledger verify             账本是否完整 / is the ledger whole
     cti trace REF                 一通电话的经过 / one call as a ladder
     cti seats plan                需要几席 / how many seats are needed
@@ -49,7 +52,7 @@ def main() -> None:
 
 
 for command in (check, run, up, render_command, status, trace, replay, callbacks, seats, dialtest, token, recordings,
-                disputes_command, leases, nuisance, plan, ledger, backup, restore_command):  # fmt: skip
+                disputes_command, leases, nuisance, plan, prompts, ledger, backup, restore_command):  # fmt: skip
     main.add_command(command)
 
 if __name__ == "__main__":

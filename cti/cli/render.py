@@ -12,6 +12,8 @@ import click
 
 from cti.cli.run import CONFIG, load
 from cti.problem import ConfigError, Problem
+from cti.prompts.catalogue import load_catalogue
+from cti.prompts.recordings import look
 from cti.settings import Settings
 from cti.share import folder
 from cti.stack import placing
@@ -75,7 +77,7 @@ def render_command(out: Path, config: Path | None, at: Path | None, sip: tuple[s
     it did not make, and those changed by hand, are never written over; local.d/ is yours. Run again after each change
     of the configuration: it says what changed.
     """
-    _, settings, directory = load(config)
+    where, settings, directory = load(config)
     out = out.absolute()
     etc = at or out
     try:
@@ -89,7 +91,8 @@ def render_command(out: Path, config: Path | None, at: Path | None, sip: tuple[s
                 placing.write(out / KEY, key)
             placing.put(out, made)
             (out / "local.d").mkdir(mode=0o750, exist_ok=True)
-            ensure_sounds(out / "sounds", open_voice(runtime / "root"), greetings(directory))
+            ensure_sounds(out / "sounds", open_voice(runtime / "root"), load_catalogue(where), look(where),
+                          greetings(directory))  # fmt: skip
     except (ConfigError, placing.NotOurs) as why:
         click.echo(str(why), err=True)
         sys.exit(1)

@@ -36,7 +36,10 @@ from cti.stack.stopping import sigterm_as_interrupt
 __all__ = ["Progress", "RootFailed", "RuntimeRoot", "ensure_root", "ensure_root_with_bar", "open_root", "open_voice"]
 
 SUITE = "forky"
-PACKAGES = ("asterisk", "asterisk-moh-opsound-gsm", "sip-tester", "valkey-server", "prometheus", "espeak-ng")
+PACKAGES = (
+    "asterisk", "asterisk-moh-opsound-gsm", "sip-tester", "valkey-server", "prometheus", "espeak-ng", "baresip-core",
+    "openssl",
+)  # fmt: skip
 CHECKS: dict[str, tuple[str, str]] = {  # program: (argument, what its answer must contain)
     "asterisk": ("-V", "Asterisk 22."),
     "valkey-server": ("--version", "Valkey server v="),
