@@ -13,6 +13,7 @@ from cti.cli.leases import leases
 from cti.cli.ledger import ledger
 from cti.cli.look import replay, status, trace
 from cti.cli.nuisance import nuisance
+from cti.cli.phones import phones
 from cti.cli.plan import plan
 from cti.cli.prompts import prompts
 from cti.cli.recordings import recordings
@@ -52,7 +53,8 @@ def main() -> None:
 
 
 for command in (check, run, up, render_command, status, trace, replay, callbacks, seats, dialtest, token, recordings,
-                disputes_command, leases, nuisance, plan, prompts, ledger, backup, restore_command):  # fmt: skip
+                disputes_command, leases, nuisance, plan, phones, prompts,
+                ledger, backup, restore_command):  # fmt: skip
     main.add_command(command)
 
 if __name__ == "__main__":

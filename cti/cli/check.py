@@ -15,6 +15,7 @@ import click
 
 from cti.directory import Checked, Directory, check_directory
 from cti.directory.divisions import name as division_name
+from cti.phones.book import read_book
 from cti.problem import Problem
 from cti.prompts.catalogue import read_catalogue
 from cti.settings import Settings, check_settings
@@ -54,8 +55,9 @@ def check(folder: Path, as_json: bool) -> None:
     settings, found = check_settings(folder / "site.yaml")
     checked = check_directory(folder, dt.datetime.now(ZONE).date())
     catalogue, spoken = read_catalogue(folder)
-    problems = [*found, *checked.problems, *spoken]
-    usable = settings is not None and checked.directory is not None and catalogue is not None
+    book, handsets = read_book(folder, checked.directory)
+    problems = [*found, *checked.problems, *spoken, *handsets]
+    usable = None not in (settings, checked.directory, catalogue, book)
     if as_json:
         click.echo(json.dumps(_report(usable, checked, problems), ensure_ascii=False, indent=2))
     else:
