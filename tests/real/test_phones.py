@@ -126,13 +126,14 @@ async def test_a_real_client_does_what_the_keys_of_its_file_say(
         # A party the callers' detectors know by its tone, though none of ours:
         monkeypatch.setitem(Phone._parties, TONES[20], Phone("1001", TONES[20], server, "1001", None))
         await _lamp_follows_a_colleague(on, phone)
-        first = await _answered(on, phone, "13900001111", 1)
+        await _taken_back_then_three(on, phone, keys["一键转110"][1], keys["取回"][1], keys["三方"][1])
+        first = await _answered(on, phone, "13900001111", 2)
         await phone.press(keys["一键转110"][1])
-        facts = await _moved(on, phone, first, "13900001111", 1)
+        facts = await _moved(on, phone, first, "13900001111", 2)
         assert [f.data["key"] for f in facts if f.kind == "TransferStarted"] == ["dtmf"]
-        second = await _answered(on, phone, "13900002222", 2)
+        second = await _answered(on, phone, "13900002222", 3)
         await phone.do("transfer", keys["盲转110"][1])
-        facts = await _moved(on, phone, second, "13900002222", 2)
+        facts = await _moved(on, phone, second, "13900002222", 3)
         assert [f.data["key"] for f in facts if f.kind == "TransferStarted"] == ["refer"]
         assert "SIP/2.0 202 Accepted" in phone.trace
         for label, kind in (("示忙", "SeatPaused"), ("就绪", "SeatMadeReady")):
@@ -155,6 +156,37 @@ async def _lamp_follows_a_colleague(on: Stage, phone: Baresip) -> None:
     await phone.traced("<note>Ready</note>", at)
 
 
+async def _taken_back_then_three(on: Stage, phone: Baresip, key: str, back: str, three: str) -> None:
+    """A key taken back: caller and seat go on; then all three hear each other."""
+    call = await _answered(on, phone, "13900003333", 1)
+    await phone.press(key)
+    rung = await _rings(on)
+    await phone.press(back)
+    await rung.wait_ended(3)
+    await call.wait_heard("1001", 3)
+    await phone.press(three)
+    guest = await _rings(on)
+    guest.answer()
+    for ear, voice in ((call, "1001"), (call, guest.phone.name), (guest, "1001")):
+        await ear.wait_heard(voice, 3)
+    call.hangup()
+    guest.hangup()
+    await phone.do("hangupall")
+    await phone.event("CALL_CLOSED", 1)
+    kinds = [f.kind for f in await ended(on, "13900003333")]
+    assert kinds.count("TransferCancelled") == 1 and "CallerJoined" not in kinds[: kinds.index("TransferCancelled")]
+
+
+async def _rings(on: Stage) -> Call:
+    """The 110 seat that rings now."""
+    for _ in range(60):
+        for call in (c for n in ("8001", "8002") for c in on.seats[n].calls):
+            if call.t_ringing and not call.t_answered and not call.t_ended:
+                return call
+        await asyncio.sleep(0.05)
+    raise AssertionError("no 110 seat rang")
+
+
 async def _answered(on: Stage, phone: Baresip, cli: str, count: int) -> Call:
     """A caller of 12345 who hears the phone."""
     call = await on.callers[0].dial("12345", caller_id=cli)
@@ -167,13 +199,7 @@ async def _answered(on: Stage, phone: Baresip, cli: str, count: int) -> Call:
 
 async def _moved(on: Stage, phone: Baresip, call: Call, cli: str, count: int) -> list[Fact]:
     """A 110 seat rings, answers, has the caller by its tone; the phone is free; all facts of the call."""
-    target = None
-    for _ in range(60):
-        target = next((c for n in ("8001", "8002") for c in on.seats[n].calls if c.t_ringing and not c.t_ended), None)
-        if target is not None:
-            break
-        await asyncio.sleep(0.05)
-    assert target is not None, "no 110 seat rang"
+    target = await _rings(on)
     target.answer()
     await call.wait_heard(target.phone.name, 3)
     await phone.event("CALL_CLOSED", count)

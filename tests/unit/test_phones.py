@@ -131,7 +131,8 @@ def test_keys_follow_from_the_directory(directory: Directory) -> None:
 
     mine = of("1001")
     assert mine[:7] == [("line", "", "1001"), ("dtmf", "*110", "一键转110"), ("dtmf", "**110", "涉险转110"),
-                        ("dtmf", "*0", "三方"), ("dtmf", "*9", "取回"), ("speed", "*13", "示忙"), ("speed", "*14", "就绪")]  # fmt: skip
+                        ("dtmf", "*0", "三方"), ("dtmf", "*9", "取回"), ("speed", "*13", "示忙"),
+                        ("speed", "*14", "就绪")]  # fmt: skip
     assert mine[7] == ("blf", "110", "110专席") and ("blf", "1002", "12345二号席") in mine
     assert not any(value == "1001" for kind, value, _ in mine if kind == "blf")
     assert not any(kind == "blf" and value.startswith("8") for kind, value, _ in mine), "lamps of one's own colleagues"
