@@ -41,6 +41,7 @@ from cti.metrics import Metrics
 from cti.nuisance import NuisanceList
 from cti.overview import Overview
 from cti.planning import Planning
+from cti.probes import FOLDER, Probes
 from cti.reconcile import Reconcile
 from cti.recordings.folder import Folder
 from cti.recordings.keeper import Keeper
@@ -106,6 +107,8 @@ class Service:
                                initial(directory))  # fmt: skip
         seating.runtime = self.runtime
         self.metrics.kinds = {s.number: (s.platform, s.kind) for s in directory.seats}
+        Probes(settings.paths.state / FOLDER, self.metrics.registry)
+        self.metrics.prepare((h.number for h in directory.hotlines), directory.platforms)
         self.catchup = CatchUp(
             settings.cel.path, self._tell_row, self._bad_row,
             lambda: self.ledger.read_checkpoint("cel"), lambda text: self.ledger.checkpoint("cel", text),

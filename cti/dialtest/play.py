@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from cti.dialtest.chaos import Chaos
-from cti.dialtest.report import Report, Run, gaps
+from cti.dialtest.report import Report, Run, gaps, silent
 from cti.dialtest.scenarios import (
     callback,
     conference,
@@ -119,6 +119,7 @@ async def play(where: Instance | Target, scenario: str, n: int, seed: int, besid
                     run = await chosen.one(on, number, random.Random(seed * 1_000_003 + number), caller)
                 except StreamAway as why:  # its call is over; what it did is not known to be on record
                     run = Run(number, faults=[f"the ledger does not answer: {why}"])
+                run.silent_ms = max((silent(c.heard()) for c in caller.calls[seen:] if c.t_answered), default=0.0)
                 if monkey is not None:
                     run.blows = [f"{b.t0 - t0:9.3f}  {b}" for b in monkey.during(t0, time.monotonic())]
                 if ladders or run.faults:
