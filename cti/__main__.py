@@ -6,6 +6,7 @@ import click
 
 from cti.cli.callbacks import callbacks
 from cti.cli.check import check
+from cti.cli.dashboards import dashboards
 from cti.cli.dialtest import dialtest
 from cti.cli.disputes import disputes_command
 from cti.cli.leases import leases
@@ -40,12 +41,13 @@ def main() -> None:
     cti trace REF                 一通电话的经过 / one call as a ladder
     cti seats plan                需要几席 / how many seats are needed
     cti disputes                  争议清单 / disputed decisions, for the quarterly meeting
+    cti dashboards --out DIR      Grafana 看板 / Grafana's dashboards, two languages
     cti dialtest onekey-12345-110 拨测 / real calls with test phones
     """
 
 
 for command in (check, run, up, render_command, status, trace, replay, callbacks, seats, dialtest, token, recordings,
-                disputes_command, leases, nuisance, plan):  # fmt: skip
+                disputes_command, leases, nuisance, plan, dashboards):  # fmt: skip
     main.add_command(command)
 
 if __name__ == "__main__":
