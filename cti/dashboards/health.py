@@ -131,7 +131,8 @@ HEALTH = Board(
             note=Text("一批事实落盘为止；redis 或 spool。", "Until a batch is durable, in Redis or in the spool."),
             queries=(
                 Query(
-                    f"histogram_quantile(0.99, sum by (where, le) (rate(cti_ledger_append_seconds_bucket{SITE}[5m])))",
+                    f"histogram_quantile(0.99, sum by (where, le) "
+                    f"(rate(cti_ledger_append_seconds_bucket{SITE}[5m]))) >= 0",
                     same("{{where}}"),
                 ),
             ),
@@ -153,7 +154,8 @@ HEALTH = Board(
             note=Text("来电人等它至多 1 秒。", "The caller waits for it 1 s at most."),
             queries=(
                 Query(
-                    f"histogram_quantile(0.99, sum by (script, le) (rate(cti_agi_session_seconds_bucket{SITE}[5m])))",
+                    f"histogram_quantile(0.99, sum by (script, le) "
+                    f"(rate(cti_agi_session_seconds_bucket{SITE}[5m]))) >= 0",
                     same("{{script}}"),
                 ),
             ),

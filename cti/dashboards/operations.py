@@ -128,7 +128,7 @@ OPERATIONS = Board(
             least=0,
             queries=tuple(
                 Query(
-                    f"histogram_quantile({q}, sum by (le) (rate(cti_answer_wait_seconds_bucket{SITE}[1h])))",
+                    f"histogram_quantile({q}, sum by (le) (rate(cti_answer_wait_seconds_bucket{SITE}[1h]))) >= 0",
                     Text(zh, en),
                     exemplars=q == "0.95",
                 )

@@ -49,6 +49,9 @@ def show(config: Path, settings: Settings, directory: Directory, state: Path, ru
             root = ensure_root_with_bar(runtime, console)
             if scenario:
                 directory = with_free_trunk(directory)
+            elif demo:  # its simulated callers answer no check, and a trunk that is down is an alert
+                unchecked = tuple(trunk.model_copy(update={"qualify": 0}) for trunk in directory.trunks)
+                directory = directory.model_copy(update={"trunks": unchecked})
             made: Instance | Sites
             if sites > 1:
                 made = Sites(root, state, directory, config, folder("dialplan"), count=sites, voice=True,
