@@ -23,6 +23,11 @@ from cti.dashboards.operations import RULE, SITE, rate
 from cti.dashboards.words import STATES, Text, same
 
 KINDS = {"dedicated": STATES["dedicated"], "general": STATES["general"], "outside": STATES["outside"]}
+SEATS = {
+    f"{platform} {kind}": Text(f"{platform} {STATES[kind].zh}", f"{platform} {STATES[kind].en}")
+    for platform in ("12345", "110")
+    for kind in ("dedicated", "general")
+}
 
 
 def _hotline(expr: str) -> Query:
@@ -82,6 +87,7 @@ SITE_BOARD = Board(
         Row(Text("席位", "Seats")),
         Bars(
             key="serving",
+            names=SEATS,
             title=Text("在接电话的席位", "Seats that take calls"),
             note=Text("就绪或话后整理，且话机在线。", "Ready or in wrap-up, and their telephone is reachable."),
             queries=(
@@ -92,6 +98,7 @@ SITE_BOARD = Board(
         ),
         Lines(
             key="free",
+            names=SEATS,
             title=Text("空闲席位", "Seats free"),
             note=Text("按平台与种类。", "By platform and kind."),
             least=0,

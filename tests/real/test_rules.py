@@ -123,8 +123,9 @@ CASES = [
 LONG = [  # computed each 4 minutes: a day each minute would take the test half a minute
     Case("AnswerRateBurnSlow", calls("0+17x400", "0+3x400"), "380m", [line("warning", **HOTLINE)]),
     Case("AnswerRateBurnSlow", calls("0+19x400", "0+1x400"), "380m"),
-    Case("AnswerRateUnderTargetDay", calls("0+94x1500", "0+6x1500"), "24h", [line("warning", **HOTLINE)]),
-    Case("AnswerRateUnderTargetDay", calls("0+95x1500", "0+5x1500"), "24h"),
+    Case("AnswerRateUnderTargetDay", calls("0+94x400", "0+6x400"), "24h", [line("warning", **HOTLINE)],
+         every="4m"),
+    Case("AnswerRateUnderTargetDay", calls("0+95x400", "0+5x400"), "24h", every="4m"),
     # What 30 days add up to is read from a real Prometheus with 30 days in it (test_history): here they are given.
     Case("AnswerRateUnderTargetMonth", {**one("site_hotline:cti_calls_asked:increase30d", "10000x30", **HOTLINE),
                                         **one("site_hotline:cti_calls_answered:increase30d", "9499.6x30", **HOTLINE)},
