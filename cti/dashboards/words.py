@@ -36,7 +36,8 @@ OUTCOMES = {
 STATES = {
     "not_inuse": Text("空闲", "idle"), "ringing": Text("振铃", "ringing"), "inuse": Text("占用", "in use"),
     "talking": Text("通话", "talking"), "onhold": Text("保持", "on hold"), "busy": Text("忙", "busy"),
-    "unavailable": Text("离线", "offline"), "ready": Text("就绪", "ready"), "out": Text("离席", "out"),
+    "unavailable": Text("离线", "offline"), "unknown": Text("不明", "unknown"), "invalid": Text("无此话机", "no phone"),
+    "ready": Text("就绪", "ready"), "out": Text("离席", "out"),
     "paused": Text("置忙", "paused"), "wrap-up": Text("话后整理", "wrap-up"), "training": Text("培训", "training"),
     "lent": Text("借出", "lent"), "dedicated": Text("专席", "dedicated"), "general": Text("普通席", "general"),
     "outside": Text("外线", "outside"),
