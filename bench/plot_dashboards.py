@@ -33,11 +33,13 @@ from rich.progress import track
 from cti.core.zone import SHANGHAI
 from cti.dashboards import Board, Panel, Query, boards
 from cti.dashboards.model import Bars, Lines, Stat, Steps, Table, refs
-from cti.dashboards.words import LANGS, Lang
+from cti.dashboards.words import LANGS, TINTS, Lang
 
 GROUND, CARD, INK, QUIET, GRID = "#111217", "#181b1f", "#d8d9da", "#8e9196", "#2c3235"
 COLOURS = {"red": "#f2495c", "orange": "#ff9830", "green": "#73bf69", "blue": "#5794f2", "text": INK}
 SERIES = ("#73bf69", "#f2cc0c", "#8ab8ff", "#ff780a", "#f2495c", "#5794f2", "#b877d9", "#37872d", "#fade2a", "#c0d8ff")
+TINTED = {"light-green": "#96d98d", "semi-dark-blue": "#3274d9", "light-blue": "#8ab8ff", "yellow": "#fade2a",
+          "purple": "#b877d9", "semi-dark-red": "#c4162a", **COLOURS}  # fmt: skip
 CJK = ("Noto Sans CJK SC", "Noto Sans CJK JP", "Source Han Sans SC", "WenQuanYi Zen Hei", "WenQuanYi Micro Hei",
        "Droid Sans Fallback", "AR PL UMing CN", "SimHei", "Microsoft YaHei", "PingFang SC")  # fmt: skip
 LINE_H = 0.42
@@ -135,7 +137,9 @@ def draw_lines(ax: Axes, panel: Lines, source: Source, lang: Lang) -> None:
     xs = sorted({t for _, at, _ in shown for t in at})
     base = [0.0] * len(xs)
     for n, (name, at, values) in enumerate(shown):
-        ink, by = SERIES[n % len(SERIES)], dict(zip(at, values, strict=True))
+        by = dict(zip(at, values, strict=True))
+        raw = next((value for value, text in panel.names.items() if text.say(lang) == name), "")
+        ink = TINTED[TINTS[raw]] if raw in TINTS else SERIES[n % len(SERIES)]
         heights = [by.get(t, float("nan")) for t in xs]
         if panel.stack:
             top = [b + (h if h == h else 0.0) for b, h in zip(base, heights, strict=True)]

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-from cti.dashboards.words import Lang, Text
+from cti.dashboards.words import TINTS, Lang, Text
 
 SCHEMA_VERSION = 42
 NO_LEGEND = Text("", "")
@@ -75,8 +75,8 @@ class Panel:
         return {}
 
     def overrides(self, lang: Lang) -> list[Json]:
-        """Names of series as people read them."""
-        return [_rename(value, text.say(lang)) for value, text in self.names.items()]
+        """Names of series as people read them, in colours that mean the same on every board."""
+        return [_rename(value, text.say(lang), TINTS.get(value, "")) for value, text in self.names.items()]
 
     def transformations(self, lang: Lang) -> list[Json]:
         """What is done to the answers before they are shown."""
@@ -306,9 +306,11 @@ def _last() -> Json:
     return {"values": False, "calcs": ["lastNotNull"], "fields": ""}
 
 
-def _rename(value: str, text: str) -> Json:
-    return {"matcher": {"id": "byName", "options": value},
-            "properties": [{"id": "displayName", "value": text}]}  # fmt: skip
+def _rename(value: str, text: str, tint: str) -> Json:
+    properties: list[Json] = [{"id": "displayName", "value": text}]
+    if tint:
+        properties.append({"id": "color", "value": {"mode": "fixed", "fixedColor": tint}})
+    return {"matcher": {"id": "byName", "options": value}, "properties": properties}
 
 
 def _datasource(lang: Lang) -> Json:

@@ -43,3 +43,13 @@ STATES = {
     "outside": Text("外线", "outside"),
 }  # fmt: skip
 """observed states, declared statuses, kinds"""
+
+TINTS = {
+    "answered": "green", "abandoned": "red", "timeout": "orange", "refused": "purple", "callback": "blue",
+    "unasked": "semi-dark-blue", "called-back": "light-green",
+    "not_inuse": "green", "ringing": "yellow", "inuse": "light-blue", "talking": "blue", "onhold": "purple",
+    "busy": "orange", "unavailable": "red", "unknown": "semi-dark-red", "ready": "green", "out": "red",
+    "paused": "orange", "wrap-up": "yellow", "training": "light-blue", "lent": "purple",
+    "queued": "yellow", "waiting": "orange", "entering": "light-blue",
+}  # fmt: skip
+"""one colour a meaning, on every board; Grafana's names of colours"""
