@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 import yaml
 
+from cti.dashboards.board import Board
 from cti.dashboards.health import HEALTH
-from cti.dashboards.model import Board
 from cti.dashboards.operations import OPERATIONS
 from cti.dashboards.province import PROVINCE
 from cti.dashboards.site import SITE_BOARD

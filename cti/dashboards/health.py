@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
+from cti.dashboards.board import Board, Row
 from cti.dashboards.model import (
     NONE_IS_GOOD,
     ONE_IS_GOOD,
     Bars,
-    Board,
     Column,
     Lines,
     Query,
-    Row,
     Stat,
     Table,
 )

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
+from cti.dashboards.board import Board, Row
 from cti.dashboards.model import (
     AMBER,
     GREEN,
     NONE_IS_GOOD,
     RED,
     TARGET,
-    Board,
     Column,
     Lines,
     Panel,
     Query,
-    Row,
     Stat,
     Steps,
     Table,

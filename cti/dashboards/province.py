@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
+from cti.dashboards.board import Board, Row
 from cti.dashboards.model import (
     AMBER,
     GREEN,
     ONE_IS_GOOD,
     RED,
     TARGET,
-    Board,
     Column,
     Lines,
     Query,
-    Row,
     Stat,
     Steps,
     Table,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from cti.dashboards.board import Board, Row
 from cti.dashboards.model import (
     AMBER,
     GREEN,
@@ -10,11 +11,9 @@ from cti.dashboards.model import (
     RED,
     TARGET,
     Bars,
-    Board,
     Column,
     Lines,
     Query,
-    Row,
     Stat,
     Steps,
     Table,
