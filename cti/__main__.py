@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from cti.cli.backup import backup, restore_command
 from cti.cli.callbacks import callbacks
 from cti.cli.check import check
 from cti.cli.dashboards import dashboards
@@ -44,12 +45,13 @@ def main() -> None:
     cti seats plan                需要几席 / how many seats are needed
     cti disputes                  争议清单 / disputed decisions, for the quarterly meeting
     cti dashboards --out DIR      Grafana 看板 / Grafana's dashboards, two languages
+    cti backup DIR                备份、恢复 / back up; restore BACKUP
     cti dialtest onekey-12345-110 拨测 / real calls with test phones
     """
 
 
 for command in (check, run, up, render_command, status, trace, replay, callbacks, seats, dialtest, token, recordings,
-                disputes_command, leases, nuisance, plan, ledger, dashboards):  # fmt: skip
+                disputes_command, leases, nuisance, plan, ledger, backup, restore_command, dashboards):  # fmt: skip
     main.add_command(command)
 
 if __name__ == "__main__":
