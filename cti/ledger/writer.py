@@ -111,7 +111,10 @@ class Writer:
                 order.slips = [self._number(fields) for fields in order.facts]
         slips = [slip for order in orders for slip in order.slips or () if slip.new]
         if slips:
-            await self._store(slips)
+            lost = await self._store(slips)
+            for slip in (slip for order in orders for slip in order.slips or () if lost):
+                if slip.fields[b"key"] in lost:  # told twice at once: the second is not there either
+                    slip.id = None
         for order in orders:
             order.settled = True
         del self._orders[: len(orders)]
@@ -125,17 +128,18 @@ class Writer:
         self._remembered.add(key, fact_id)
         return _Slip(fields, fact_id, new=True)
 
-    async def _store(self, slips: Sequence[_Slip]) -> None:
+    async def _store(self, slips: Sequence[_Slip]) -> set[bytes]:
+        """Return the keys of those that nothing took."""
         rest = await self._to_journal(slips)
         if rest and self.link_up:
             rest = await self._straight(rest)
         for slip in rest:
-            slip.id = None
             self._remembered.forget(slip.fields[b"key"])
         if rest:
             self.lost += len(rest)
             self._meter.counted("lost", len(rest))
             _log.error("facts_lost", facts=len(rest), backlog=self.waiting)
+        return {slip.fields[b"key"] for slip in rest}
 
     async def _to_journal(self, slips: Sequence[_Slip]) -> Sequence[_Slip]:
         """Return those it did not take: the disk is full, or ill."""
@@ -153,12 +157,12 @@ class Writer:
         """To Redis without the journal, behind what waits there; out of order is better than lost. Return the lost."""
         self._wake()
         await self._journal.emptied(self._append_timeout)
-        self._drain.forget_top()
-        done = 0
+        done, batch = 0, slips[:0]
         try:
             while done < len(slips):
                 batch = slips[done : done + BATCH]
                 started = time.perf_counter()
+                await self._look_for(batch)
                 result = await self._stream.append(_entries(batch), self._append_timeout)
                 if refused := {conflict.id for conflict in result.conflicts}:
                     await self._find_places([slip for slip in batch if slip.id in refused])
@@ -166,7 +170,24 @@ class Writer:
                 self._meter.appended("redis", len(batch), time.perf_counter() - started)
         except StreamAway as away:
             self.lose_link(str(away))
+            for slip in batch:
+                if slip.id is not None:
+                    self._remembered.doubt(slip.fields[b"key"], slip.id)
+        finally:
+            self._drain.forget_top()
         return slips[done:]
+
+    async def _look_for(self, slips: Sequence[_Slip]) -> None:
+        """Those that an earlier attempt may have brought to Redis get the place they have there: their answer was lost.
+        Raises StreamAway."""
+        doubtful = [(slip, at) for slip in slips if (at := self._remembered.maybe(slip.fields[b"key"]))]
+        if not doubtful:
+            return
+        there = await self._stream.at([at for _, at in doubtful])
+        for (slip, at), found in zip(doubtful, there, strict=True):
+            if found and found.get(b"key") == slip.fields[b"key"]:
+                slip.id = at
+                self._remembered.add(slip.fields[b"key"], at)
 
     async def _find_places(self, slips: Sequence[_Slip]) -> None:
         """Another writer stood in their place. Raises StreamAway, also when it happens again at once."""
