@@ -114,7 +114,7 @@ class Ledger:
                     self._writer.lose_link(str(away))
                 except SpoolError as error:  # the disk: Redis goes on without it, what is in it waits
                     _log.error("spool_unusable", reason=str(error))
-                await self._writer.finish()
+                await self._writer.finish(wait=False)
                 await asyncio.sleep(retry * random.uniform(0.5, 1.0))
                 retry = min(LAST_RETRY, retry * 2)
         finally:
@@ -124,7 +124,7 @@ class Ledger:
     async def _keep_up(self) -> None:
         while True:
             self._awake.clear()
-            await self._writer.finish()
+            await self._writer.finish(wait=False)
             await self._writer.drain()
             await self._writer.tidy()
             self._anchors.look(self._stream.end, time.monotonic())

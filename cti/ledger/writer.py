@@ -97,9 +97,10 @@ class Writer:
             raise
         return [slip.id for slip in order.slips or () if slip.id is not None]
 
-    async def finish(self) -> None:
-        """Write what a cancelled `append` left behind."""
-        if self._orders:
+    async def finish(self, *, wait: bool = True) -> None:
+        """Write what a cancelled `append` left behind. Not to ``wait``: whoever has the turn does it, or is cancelled
+        and wakes us; he may wait for the drain."""
+        if self._orders and (wait or not self._turn.locked()):
             async with self._turn:
                 await self._settle()
 

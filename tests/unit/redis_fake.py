@@ -25,15 +25,22 @@ class RedisFake:
         self.entries: list[tuple[FactId, dict[bytes, bytes]]] = []
         self.sets: dict[bytes, set[bytes]] = {}
         self.hashes: dict[bytes, dict[bytes, bytes]] = {}
+        self._lacks = 0
         self.fault: Fault = lambda command: ""
         self.slow: Callable[[str], float] = lambda command: 0
         """seconds until a command arrives"""
 
     def lose(self, newest: int) -> None:
-        """A replica that lacks the newest entries takes this one's place, and nobody says so."""
-        del self.entries[len(self.entries) - newest :]
+        """A replica that lacks the newest entries takes this one's place before the next command, and nobody says so.
+
+        Not between the look at the newest entry and the MULTI/EXEC behind it: nothing guards those 0.2 ms.
+        """
+        self._lacks = newest
 
     async def ask(self, name: str, work: Callable[[], Any]) -> Any:
+        if self._lacks and name != "EXEC":
+            del self.entries[max(0, len(self.entries) - self._lacks) :]
+            self._lacks = 0
         fault = self.fault(name)
         await asyncio.sleep(self.slow(name))
         if fault == "before":
