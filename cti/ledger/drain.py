@@ -40,9 +40,9 @@ class Drain:
 
     async def meet(self, query: Query, most: int, since_ms: int) -> None:
         """Number above the stream's top and learn the keys it has (once). Raises StreamAway."""
-        self._journal.doubt()
-        self._there.clear()
         self._top = await self._stream.meet()
+        self._journal.doubt()  # not before it is there: what memory holds is worth something
+        self._there.clear()
         self._ids.raise_to(self._top)
         if not self._learned:
             async for page in query.newest_keys(most, since_ms):

@@ -123,7 +123,8 @@ class Journal:
         """The next rows to be moved, in order; empty when there are none. Raises SpoolError."""
         if self._whole:
             return list(islice(self._fresh, BATCH))
-        if rows := await self._head():  # without the turn: who has it may wait until these are moved
+        rows = await self._head()
+        if len(rows) == BATCH or (rows and self.turn.locked()):  # who has the turn may wait until these are moved
             return rows
         async with self.turn:  # nobody adds: what the file has now is all there is
             rows = await self._head()
