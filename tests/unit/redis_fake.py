@@ -25,7 +25,7 @@ class RedisFake:
         self.entries: list[tuple[FactId, dict[bytes, bytes]]] = []
         self.sets: dict[bytes, set[bytes]] = {}
         self.hashes: dict[bytes, dict[bytes, bytes]] = {}
-        self._lacks = 0
+        self.lacks, self._before = 0, ""
         self.fault: Fault = lambda command: ""
         self.slow: Callable[[str], float] = lambda command: 0
         """seconds until a command arrives"""
@@ -35,12 +35,13 @@ class RedisFake:
 
         Not between the look at the newest entry and the MULTI/EXEC behind it: nothing guards those 0.2 ms.
         """
-        self._lacks = newest
+        self.lacks = newest
 
     async def ask(self, name: str, work: Callable[[], Any]) -> Any:
-        if self._lacks and name != "EXEC":
-            del self.entries[max(0, len(self.entries) - self._lacks) :]
-            self._lacks = 0
+        self._before, before = name, self._before
+        if self.lacks and (before, name) != ("XREVRANGE", "EXEC"):
+            del self.entries[max(0, len(self.entries) - self.lacks) :]
+            self.lacks = 0
         fault = self.fault(name)
         await asyncio.sleep(self.slow(name))
         if fault == "before":

@@ -302,6 +302,7 @@ async def test_an_idle_link_notices_what_a_new_master_lacks(tmp_path: Path) -> N
     await told_through(world, range(20))
     await world.drained()
     world.redis.lose(5)
+    await until(lambda: world.redis.lacks == 0)
     await until(lambda: len(world.redis.entries) == 20)
     whole(world, set(range(20)))
     await world.stop()
@@ -338,6 +339,7 @@ async def test_a_full_disk_keeps_the_order(tmp_path: Path, monkeypatch: pytest.M
         return add(self, *what)
 
     monkeypatch.setattr(Spool, "_add", adds)
+    world.redis.slow = lambda command: 0.003
     for n in range(3, 30, 3):
         full = False
         await told_through(world, range(n, n + 2))
@@ -365,6 +367,7 @@ async def test_a_file_full_of_what_redis_has_makes_room(tmp_path: Path, monkeypa
         await told_through(world, range(n, n + 10), 10)
         await world.drained()
     assert straight == 0
+    assert world.ledger._spool.bytes <= 20_000
     assert world.told == list(range(400))
     await world.stop()
 
