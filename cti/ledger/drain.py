@@ -97,7 +97,7 @@ class Drain:
         What we recall of the stream is bounded, a day read again from Asterisk's file is not: so for rows of that
         time the stream is asked, call by call.
         """
-        known = [(row, self._remembered.maybe(row.key) or self._remembered.get(row.key)) for row in rows]
+        known = [(row, self._remembered.get(row.key)) for row in rows]
         doubtful = [(row, fact_id) for row, fact_id in known if fact_id is not None and fact_id < row.id]
         there = await self._stream.at([fact_id for _, fact_id in doubtful]) if doubtful else []
         told = {row.pos: row for (row, _), at in zip(doubtful, there, strict=True) if at and at.get(b"key") == row.key}

@@ -16,7 +16,6 @@ class Remembered:
     def __init__(self, most: int) -> None:
         self._most = most
         self._ids: OrderedDict[bytes, FactId] = OrderedDict()
-        self._maybe: OrderedDict[bytes, FactId] = OrderedDict()
 
     def __len__(self) -> int:
         return len(self._ids)
@@ -42,14 +41,3 @@ class Remembered:
     def forget(self, key: bytes) -> None:
         """`key` was not written after all: it may be told again."""
         self._ids.pop(key, None)
-
-    def doubt(self, key: bytes, fact_id: FactId) -> None:
-        """Like `forget`, but no answer came: told again, it may stand at `fact_id` already."""
-        self.forget(key)
-        self._maybe[key] = fact_id
-        if len(self._maybe) > self._most:
-            self._maybe.popitem(last=False)
-
-    def maybe(self, key: bytes) -> FactId | None:
-        """Where `key` may stand, or None: it was never in doubt."""
-        return self._maybe.get(key)

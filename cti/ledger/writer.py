@@ -18,7 +18,7 @@ import structlog
 
 from cti.core.facts import Fact, FactId, IdMaker, encode
 from cti.ledger.drain import Drain
-from cti.ledger.journal import BATCH, KEEP_S, Journal
+from cti.ledger.journal import BATCH, KEEP_S, MOST, Journal
 from cti.ledger.meter import LedgerMeter
 from cti.ledger.query import Query
 from cti.ledger.remembered import Remembered
@@ -71,6 +71,7 @@ class Writer:
         self._wake = wake
         self._ids = IdMaker()
         self._orders: list[_Order] = []
+        self._held: list[_Slip] = []  # neither disk nor Redis took them: tried again with every append, and each second
         self._opened = False
         self._journal, self._turn = journal, journal.turn
         self._drain = Drain(stream, spool, journal, ids=self._ids, remembered=self._remembered, meter=meter)
@@ -98,21 +99,22 @@ class Writer:
         return [slip.id for slip in order.slips or () if slip.id is not None]
 
     async def finish(self, *, wait: bool = True) -> None:
-        """Write what a cancelled `append` left behind. Not to ``wait``: whoever has the turn does it, or is cancelled
-        and wakes us; he may wait for the drain."""
-        if self._orders and (wait or not self._turn.locked()):
+        """Write what a cancelled `append` left behind, and what neither disk nor Redis took. Not to ``wait``: whoever
+        has the turn does it, or is cancelled and wakes us; he may wait for the drain."""
+        if (self._orders or self._held) and (wait or not self._turn.locked()):
             async with self._turn:
-                await self._settle()
+                await self._settle(drains=True)
 
-    async def _settle(self) -> None:
+    async def _settle(self, drains: bool = False) -> None:
+        """``drains``: by the task that drains, for which nothing moves while it waits."""
         await self._open()
         orders = list(self._orders)
         for order in orders:
             if order.slips is None:
                 order.slips = [self._number(fields) for fields in order.facts]
         slips = [slip for order in orders for slip in order.slips or () if slip.new]
-        if slips:
-            lost = await self._store(slips)
+        if slips or self._held:
+            lost = await self._store(slips, drains)
             for slip in (slip for order in orders for slip in order.slips or () if lost):
                 if slip.fields[b"key"] in lost:  # told twice at once: the second is not there either
                     slip.id = None
@@ -129,18 +131,29 @@ class Writer:
         self._remembered.add(key, fact_id)
         return _Slip(fields, fact_id, new=True)
 
-    async def _store(self, slips: Sequence[_Slip]) -> set[bytes]:
+    async def _store(self, slips: Sequence[_Slip], drains: bool) -> set[bytes]:
         """Return the keys of those that nothing took."""
-        rest = await self._to_journal(slips)
-        if rest and self.link_up:
+        rest = await self._to_journal([*self._held, *slips])
+        if rest and self.link_up and not (drains and self._journal.waiting):
             rest = await self._straight(rest)
-        for slip in rest:
-            self._remembered.forget(slip.fields[b"key"])
-        if rest:
-            self.lost += len(rest)
-            self._meter.counted("lost", len(rest))
-            _log.error("facts_lost", facts=len(rest), backlog=self.waiting)
+        if rest and not self._held:
+            _log.error("facts_only_in_memory", cure="disk full and Redis away: make room, or bring Redis back")
+        self._held, rest = list(rest[:MOST]), rest[MOST:]
+        self._lose(rest)
         return {slip.fields[b"key"] for slip in rest}
+
+    def give_up(self) -> None:
+        """What is held in memory is lost: we end."""
+        self._lose(self._held)
+        self._held = []
+
+    def _lose(self, slips: Sequence[_Slip]) -> None:
+        for slip in slips:
+            self._remembered.forget(slip.fields[b"key"])
+        if slips:
+            self.lost += len(slips)
+            self._meter.counted("lost", len(slips))
+            _log.error("facts_lost", facts=len(slips), backlog=self.waiting)
 
     async def _to_journal(self, slips: Sequence[_Slip]) -> Sequence[_Slip]:
         """Return those it did not take: the disk is full, or ill."""
@@ -155,15 +168,14 @@ class Writer:
         return slips[kept:]
 
     async def _straight(self, slips: Sequence[_Slip]) -> Sequence[_Slip]:
-        """To Redis without the journal, behind what waits there; out of order is better than lost. Return the lost."""
+        """To Redis without the journal, behind what waits there (out of order is better than lost); return the rest."""
         self._wake()
         await self._journal.emptied(self._append_timeout)
-        done, batch = 0, slips[:0]
+        done = 0
         try:
             while done < len(slips):
                 batch = slips[done : done + BATCH]
                 started = time.perf_counter()
-                await self._look_for(batch)
                 result = await self._stream.append(_entries(batch), self._append_timeout)
                 if refused := {conflict.id for conflict in result.conflicts}:
                     await self._find_places([slip for slip in batch if slip.id in refused])
@@ -171,24 +183,9 @@ class Writer:
                 self._meter.appended("redis", len(batch), time.perf_counter() - started)
         except StreamAway as away:
             self.lose_link(str(away))
-            for slip in batch:
-                if slip.id is not None:
-                    self._remembered.doubt(slip.fields[b"key"], slip.id)
         finally:
             self._drain.forget_top()
         return slips[done:]
-
-    async def _look_for(self, slips: Sequence[_Slip]) -> None:
-        """Those that an earlier attempt may have brought to Redis get the place they have there: their answer was lost.
-        Raises StreamAway."""
-        doubtful = [(slip, at) for slip in slips if (at := self._remembered.maybe(slip.fields[b"key"]))]
-        if not doubtful:
-            return
-        there = await self._stream.at([at for _, at in doubtful])
-        for (slip, at), found in zip(doubtful, there, strict=True):
-            if found and found.get(b"key") == slip.fields[b"key"]:
-                slip.id = at
-                self._remembered.add(slip.fields[b"key"], at)
 
     async def _find_places(self, slips: Sequence[_Slip]) -> None:
         """Another writer stood in their place. Raises StreamAway, also when it happens again at once."""
@@ -248,7 +245,7 @@ class Writer:
     @property
     def waiting(self) -> int:
         """Facts that Redis does not have yet."""
-        return self._journal.waiting
+        return self._journal.waiting + len(self._held)
 
     @property
     def duplicates(self) -> int:
