@@ -323,6 +323,7 @@ async def test_a_stop_while_redis_is_away_keeps_what_a_new_master_may_lack(tmp_p
     world.redis.lose(5)
     world.redis.fault = lambda command: ""
     await world.start()
+    await until(lambda: world.redis.lacks == 0)
     await until(lambda: len(world.redis.entries) == 20)
     await world.drained()
     whole(world, set(range(20)))
