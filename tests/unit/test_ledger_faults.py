@@ -1,4 +1,4 @@
-"""The ledger while everything fails: what an append answered with an id is in the stream once, in order, on one chain."""
+"""The ledger while everything fails: what an append answered with an id is in the stream once, in order, chained."""
 
 from __future__ import annotations
 
