@@ -40,6 +40,7 @@ class Journal:
         self._whole = False
         self._gone: dict[int, tuple[FactId, float]] = {}  # moved, and still in the file; since when
         self._cursor = 0  # all up to here is moved
+        self._leaving = 0  # being taken out of the file: it counts them no more, `_gone` does
         self._sick = False
         self._files = 0  # of `Spool.corrupt_files`: how many were moved aside, and we know of it
         self._empty = asyncio.Event()
@@ -47,7 +48,7 @@ class Journal:
     @property
     def waiting(self) -> int:
         """Facts that Redis does not have yet."""
-        return len(self._fresh) if self._whole else max(0, self._spool.rows - len(self._gone))
+        return len(self._fresh) if self._whole else max(0, self._spool.rows - len(self._gone) + self._leaving)
 
     async def emptied(self, seconds: float) -> None:
         """Until nothing waits, or so long."""
@@ -189,9 +190,15 @@ class Journal:
             self._sick = False
 
     async def _forget(self, rows: Sequence[tuple[int, FactId]]) -> None:
-        await self._spool.remove(rows)
-        for pos, _ in rows:
-            self._gone.pop(pos, None)
+        self._leaving += len(rows)
+        try:
+            await self._spool.remove(rows)
+            for pos, _ in rows:
+                self._gone.pop(pos, None)
+        finally:
+            self._leaving -= len(rows)
+        if not self.waiting:
+            self._empty.set()
 
     def _old(self, until: float) -> list[tuple[int, FactId]]:
         many = self.crowded
