@@ -62,7 +62,7 @@ class Query:
         For those see `trace`. Entries that are no facts belong to no call.
         """
         # The spool first: what is drained in between is then seen twice, not never.
-        spooled = await self._spooled()
+        spooled = await self._spooled(ref.encode("utf-8", "surrogatepass"))
         found: dict[str, tuple[FactId, Fact]] = {}
         ids = await self._stream.ids_of(ref)
         for start in range(0, len(ids), PAGE):
@@ -119,11 +119,12 @@ class Query:
                 yield entry
             first = page[-1][0].after()
 
-    async def _spooled(self) -> list[Entry]:
+    async def _spooled(self, ref: bytes | None = None) -> list[Entry]:
+        """What waits, of one call or (None) of all; page by page, for it may be a day's."""
         found: list[Entry] = []
         try:
             async for rows in self._journal.pages():
-                found += [(row.id, row.fields) for row in rows]
+                found += [(row.id, row.fields) for row in rows if ref is None or row.fields.get(b"ref") == ref]
         except SpoolError as error:  # what Redis has is worth telling; the disk's share is told when it is mended
             _log.error("spool_unusable", reason=str(error))
         return found

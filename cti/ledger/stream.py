@@ -63,26 +63,27 @@ class LedgerStream:
         self.keys = Keys(site)
         self._timeout = timeout
         self._redis: Any = connect(url)
-        self._writing = asyncio.Lock()  # one after the other: each entry follows the one before
-        self._end: bytes | None = None
-        """hash of the newest entry, as long as nothing says that we may be wrong"""
+        self._alone = asyncio.Lock()  # two batches at once would both follow the same entry
         self.end: tuple[FactId, bytes] | None = None
-        """id and hash of the last entry that was written for certain"""
+        """id and hash of the newest entry that was there for certain"""
 
     # ---- writing
 
     async def append(self, entries: Sequence[Entry], limit: float | None = None) -> Appended:
         """Write `entries` (ids rising) as one MULTI/EXEC: after a crash of Redis all or none are there.
 
-        Each gets its hash (cti.core.chain). Sent again after an answer that was lost it gets the very same one, for
-        what it follows is read from the stream then. `limit`: seconds, where they are fewer than the stream's time-out.
+        Each gets its hash (cti.core.chain) from what it follows, which is read from the stream every time: a connection
+        is made anew without a word, and then this may be another Redis. Raises StreamAway if it lacks what was written
+        before. `limit`: seconds, where they are fewer than the stream's time-out.
         """
-        async with self._within(limit), self._writing:
-            before, self._end = self._end or await self._chain_end(), None
+        async with self._within(limit), self._alone:
+            top, before = await self._newest()
             chained = []
             for fact_id, fields in entries:
-                before = link(before, str(fact_id), fields)
-                chained.append((fact_id, {**fields, FIELD: before}))
+                digest = link(before, str(fact_id), fields)
+                chained.append((fact_id, {**fields, FIELD: digest}))
+                if fact_id > top:  # any other is refused, and nothing follows it
+                    top, before = fact_id, digest
             pipe = self._redis.pipeline(transaction=True)
             for fact_id, fields in chained:
                 pipe.xadd(self.keys.ledger, fields, id=str(fact_id))
@@ -96,15 +97,26 @@ class LedgerStream:
                     raise answer
             if refused:
                 return await self._judge(refused)
-            self._end = before
             if entries:
                 self.end = entries[-1][0], before
             return Appended()
 
-    async def _chain_end(self) -> bytes:
-        """The hash of the newest entry, else what a ledger begins with: it is empty, or older than the chain."""
+    async def _newest(self) -> tuple[FactId, bytes]:
+        """Id and hash of the newest entry, else what a ledger begins with: it is empty, or older than the chain."""
         newest = _entries(await self._redis.xrevrange(self.keys.ledger, "+", "-", 1))
-        return (newest[0][1].get(FIELD) if newest else None) or genesis(self.keys.site)
+        top = newest[0][0] if newest else FactId(0, 0)
+        if self.end is not None and top < self.end[0]:
+            raise StreamAway(f"it ends at {top} and had {self.end[0]}: another master, or started anew")
+        if newest:
+            return top, newest[0][1].get(FIELD) or genesis(self.keys.site)
+        return top, await self._redis.get(self.keys.chain_start) or genesis(self.keys.site)
+
+    async def meet(self) -> FactId:
+        """Take the stream as it is now, for what it lacks is given to it again. Return its top."""
+        async with self._within():
+            self.end = None
+            self.end = await self._newest()
+            return self.end[0]
 
     async def reindex(self, entries: Sequence[Entry]) -> None:
         """Write what is projected from entries of the stream again."""
@@ -151,8 +163,9 @@ class LedgerStream:
     # ---- reading
 
     async def ping(self) -> None:
+        """Raises StreamAway also if what was written for certain is not there any more."""
         async with self._within():
-            await self._redis.ping()
+            await self._newest()
 
     async def top(self) -> FactId:
         """Id of the last entry; 0-0 for an empty stream."""
