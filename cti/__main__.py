@@ -8,12 +8,15 @@ from cti.cli.callbacks import callbacks
 from cti.cli.check import check
 from cti.cli.dialtest import dialtest
 from cti.cli.disputes import disputes_command
+from cti.cli.export import export
 from cti.cli.leases import leases
+from cti.cli.ledger import ledger
 from cti.cli.look import replay, status, trace
 from cti.cli.nuisance import nuisance
 from cti.cli.plan import plan
 from cti.cli.recordings import recordings
 from cti.cli.render import render_command
+from cti.cli.report import report
 from cti.cli.run import run, up
 from cti.cli.seats import seats
 from cti.cli.token import token
@@ -40,12 +43,15 @@ def main() -> None:
     cti trace REF                 一通电话的经过 / one call as a ladder
     cti seats plan                需要几席 / how many seats are needed
     cti disputes                  争议清单 / disputed decisions, for the quarterly meeting
+    cti report quarter 2026Q4     季度报告 / the quarterly report, HTML and Excel
+    cti export calls --from 2026-11-01   批量导出 / in bulk, CSV or Parquet
+    cti ledger archive            归档、保留期 / archives, retention
     cti dialtest onekey-12345-110 拨测 / real calls with test phones
     """
 
 
 for command in (check, run, up, render_command, status, trace, replay, callbacks, seats, dialtest, token, recordings,
-                disputes_command, leases, nuisance, plan):  # fmt: skip
+                disputes_command, leases, nuisance, plan, export, report, ledger):  # fmt: skip
     main.add_command(command)
 
 if __name__ == "__main__":

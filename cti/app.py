@@ -52,6 +52,7 @@ from cti.web.auth import Tokens
 from cti.web.callbacks import CallbacksApi
 from cti.web.conferences import ConferencesApi
 from cti.web.disputes import DisputesApi
+from cti.web.exports import ExportsApi
 from cti.web.leases import LeasesApi
 from cti.web.nuisance import NuisanceApi
 from cti.web.plans import PlansApi
@@ -59,6 +60,7 @@ from cti.web.recordings import RecordingsApi
 from cti.web.seats import SeatsApi
 from cti.web.server import Api, WebServer
 from cti.web.transfers import TransfersApi
+from cti.web.transfers_past import PastTransfersApi
 from ivr.entry import make_entry
 from ivr.login import make_login
 from ivr.server import AgiLimits, FastAgiServer
@@ -178,6 +180,8 @@ class Service:
         tokens = Tokens(self.settings.http.read_secret())
         return (
             TransfersApi(self.runtime, tokens, self.directory, now_us),
+            PastTransfersApi(lambda: self.runtime.site, tokens, self.ledger.transfers),
+            ExportsApi(tokens, self.ledger.between, self.ledger.append, now_us),
             ConferencesApi(self.runtime, tokens, self.directory, now_us),
             RecordingsApi(self.recordings, self.keeper, self._on_record, tokens, now_us),
             LeasesApi(self.leases, tokens, self.directory),

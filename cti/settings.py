@@ -178,6 +178,14 @@ class RecordingSettings(_Section):
     """less free than that on its disk is an alarm; calls go on"""
 
 
+class RetentionSettings(_Section):
+    """What of the ledger stays in Redis. Nothing goes that is not archived and verified, nor by itself: see
+    `cti ledger prune`."""
+
+    months: Annotated[int, Field(ge=1, le=1200)] | None = None
+    """whole months kept before the current one; not set: for ever"""
+
+
 class PathSettings(_Section):
     """What the service keeps on disk; relative paths start at the working directory."""
 
@@ -246,6 +254,7 @@ class Settings(BaseSettings):
     http: HttpSettings = HttpSettings()
     cel: CelSettings = CelSettings()
     recording: RecordingSettings = RecordingSettings()
+    retention: RetentionSettings = RetentionSettings()
     paths: PathSettings = PathSettings()
     log: LogSettings = LogSettings()
     timers: Timers = Timers()

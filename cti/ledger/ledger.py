@@ -25,6 +25,7 @@ from cti.ledger.meter import LedgerMeter, NoMeter
 from cti.ledger.query import Query, Told
 from cti.ledger.spool import Checkpoint, Spool, SpoolError
 from cti.ledger.stream import LedgerStream, StreamAway
+from cti.ledger.transfers import PastTransfers
 from cti.ledger.writer import Writer
 
 __all__ = ["Ledger", "LedgerMeter", "SpoolError", "StreamAway"]
@@ -158,6 +159,11 @@ class Ledger:
     async def decisions(self, since_ms: int) -> list[Fact]:
         """See `LedgerStream.decisions`; what still waits in the spool is not in it. Raises StreamAway."""
         return await self._stream.decisions(since_ms)
+
+    @property
+    def transfers(self) -> PastTransfers:
+        """Past transfers by page; what still waits in the spool is not in them."""
+        return PastTransfers(self._stream)
 
     async def top(self) -> FactId:
         """Id of the newest entry in Redis; 0-0 for an empty ledger."""

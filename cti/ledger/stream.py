@@ -24,7 +24,7 @@ from redis.exceptions import RedisError, ResponseError
 from cti.core.disputes import KINDS
 from cti.core.facts import Fact, FactId, decode
 from cti.ledger.keys import Keys
-from cti.ledger.projections import project
+from cti.ledger.projections import Command, project
 
 Fields: TypeAlias = Mapping[bytes, bytes]
 Entry: TypeAlias = tuple[FactId, Fields]
@@ -33,7 +33,7 @@ MOST = 500  # entries looked at in one round trip
 _REFUSED = "equal or smaller"  # XADD's error for an id that is not above the top; the text since Redis 5.0
 
 
-class StreamAway(Exception):
+class StreamAway(ConnectionError):
     """Redis did not do it in time: not reachable, too slow, loading, read-only, out of memory.
 
     What was asked may still have happened; repeat it with the same ids.
@@ -171,6 +171,14 @@ class LedgerStream:
             found = await self.at(page)
             keys.update({i: fields.get(b"key", b"") for i, fields in zip(page, found, strict=True) if fields})
         return {ref: frozenset(keys[i] for i in of if i in keys) for ref, of in zip(refs, ids, strict=True)}
+
+    async def ask(self, commands: Sequence[Command]) -> list[Any]:
+        """The answers of reading commands, in one round trip."""
+        async with self._within():
+            pipe = self._redis.pipeline(transaction=False)
+            for command in commands:
+                pipe.execute_command(*command)
+            return list(await pipe.execute())
 
     async def _at(self, ids: Sequence[FactId]) -> list[Fields | None]:
         pipe = self._redis.pipeline(transaction=False)
