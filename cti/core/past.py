@@ -148,18 +148,20 @@ def timeline(facts: Iterable[Fact], name: str) -> list[Moment]:
     call and moved it."""
     found: list[Moment] = []
     now: Transfer | None = None
+    over = False
     for fact in in_order(facts):
         mine = fact.data.get("transfer") == name
         if fact.kind not in e.BY_NAME:
             if mine:
                 ended = str(TransferState.ENDED) if fact.kind == "TransferEnded" else str(now.state) if now else ""
                 found.append(Moment(fact, ended))
+                over = over or fact.kind == "TransferEnded"
             continue
         try:
             event = e.make(fact.kind, fact.ref, fact.at, fact.data)
         except e.BadEvent:
             continue  # counted where the ledger is read; the rest of the story is worth telling
-        if type(event) in machine.NONE and (mine or (now is not None and not fact.data.get("transfer"))):
+        if type(event) in machine.NONE and (mine or (now is not None and not over and not fact.data.get("transfer"))):
             now, decided = machine.step(now, event)
             mine = mine or isinstance(decided, rules.To)
         if mine:

@@ -123,6 +123,8 @@ def _masked(name: str, value: Any) -> Any:
     if name in NUMBERS:
         return mask_number(str(value))
     if isinstance(value, str):
+        if len(value) < 4 or value.isalpha():
+            return value
         kept = _REF.findall(value)
         parts = [mask_text(part) for part in _REF.split(value)]
         return "".join(part + (kept[n] if n < len(kept) else "") for n, part in enumerate(parts))
@@ -130,7 +132,14 @@ def _masked(name: str, value: Any) -> Any:
 
 
 def _odd(value: object) -> bool:
-    return isinstance(value, str) and any("\ud800" <= c <= "\udfff" for c in value)
+    """Text with a lone surrogate in it, which no UTF-8 has."""
+    if not isinstance(value, str) or value.isascii():
+        return False
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return True
+    return False
 
 
 def _text(data: Mapping[str, Any], name: str) -> str:
