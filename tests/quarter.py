@@ -15,7 +15,7 @@ from cti.core import calls
 from cti.core import events as e
 from cti.core.commands import Command, Record
 from cti.core.disputes import Period
-from cti.core.facts import Fact
+from cti.core.facts import Fact, Scalar
 from cti.core.model import Site
 from cti.core.zone import SHANGHAI
 from cti.ledger.ledger import Ledger
@@ -141,8 +141,8 @@ def _transfer(rng: random.Random, ref: str, seat: str, hotline: str, at: int) ->
 
 
 def _lease(at: int, name: str, code: str) -> list[Fact]:
-    data = {"lease": name, "seat": "1003", "owner": "530300", "borrower": code, "side": "borrower", "fence": 1,
-            "expires": at + 4 * 3600 * S, "why": "", "by": "clock"}  # fmt: skip
+    data: dict[str, Scalar] = {"lease": name, "seat": "1003", "owner": "530300", "borrower": code, "side": "borrower",
+                               "fence": 1, "expires": at + 4 * 3600 * S, "why": "", "by": "clock"}  # fmt: skip
     return [Fact("LeaseMoved", at + hours * 3600 * S, "", {**data, "state": state}, "service", f"lease/{name}/{state}")
             for hours, state in ((0, "active"), (4, "ended"))]  # fmt: skip
 

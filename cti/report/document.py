@@ -13,8 +13,10 @@ from cti.core.quarter import RULES, Figures, HotlineFigures, Span, Transfers
 from cti.core.zone import SHANGHAI
 from cti.report import plots
 
-Kind = Literal["text", "int", "percent", "seconds"]
-"""percent: hundredths of a percent, cut, never rounded (95.00 % must not stand for 94.996 %); seconds: from ms"""
+Kind = Literal["text", "int", "percent", "seconds", "hours"]
+"""percent: hundredths of a percent, cut, never rounded (94.996 % must not show as 95.00 %); seconds, hours: from ms"""
+SCALES: Mapping[str, int] = {"percent": 10_000, "seconds": 1_000, "hours": 3_600_000}
+"""what a cell is divided by to be shown"""
 Cell: TypeAlias = str | int | None
 
 OUTCOMES: Mapping[str, str] = {
@@ -82,8 +84,8 @@ def quarterly(figures: Figures, site: str, names: Mapping[str, str], made: str) 
     sent = sum(sum(one.outcomes.values()) for one in ways)
     taken = sum(one.outcomes.get("answered", 0) for one in ways)
     lead = (
-        ("人工接通率 answer rate", total.rate.text, f"{total.rate.answered:,} / {total.rate.offered:,}，目标 target ≥ "
-         f"{TARGET_PERCENT} %", total.rate.meets_target),
+        ("人工接通率 answer rate", total.rate.text,
+         f"{total.rate.answered:,} / {total.rate.offered:,}（≥ {TARGET_PERCENT} %）", total.rate.meets_target),
         ("15 秒接通率 15 s level", percent_text(_part(total.quick, total.rate.offered)),
          f"{total.quick:,} / {total.rate.offered:,}", None),
         ("转接 transfers", f"{sent:,}", f"接听 answered {taken:,}", None),
@@ -224,8 +226,8 @@ def _overflow(figures: Figures) -> Section:
                    Column("次数", "callers", "int")],
                   [[line, to, WHYS.get(why, why), count] for (line, to, why), count in figures.overflows.items()],
                   "队列溢出 callers passed on to another line")  # fmt: skip
-    seats = Table([Column("", "side"), Column("站点", "site"), Column("次数", "leases", "int"),
-                   Column("席位时长", "seat time, s", "seconds")],
+    seats = Table([Column("借入借出", "side"), Column("站点", "site"), Column("次数", "leases", "int"),
+                   Column("席位小时", "seat hours", "hours")],
                   [[SIDES.get(side, side), site, count, seconds * 1000]
                    for (side, site), (count, seconds) in figures.leases.items()],
                   "异地席位 seats lent between sites")  # fmt: skip

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from html import escape
 
-from cti.report.document import Cell, Column, Document, Section, Table, percent_text
+from cti.report.document import SCALES, Cell, Column, Document, Section, Table, percent_text
 
 STYLE = """
 :root { color-scheme: light; }
@@ -93,4 +93,5 @@ def _cell(column: Column, cell: Cell) -> str:
         return escape(cell)
     if column.kind == "percent":
         return percent_text(cell)
-    return f"{cell / 1000:,.1f}" if column.kind == "seconds" else f"{cell:,}"
+    scale = SCALES.get(column.kind, 1)
+    return f"{cell / scale:,.1f}" if scale > 1 else f"{cell:,}"

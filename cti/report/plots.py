@@ -22,10 +22,11 @@ Rate = tuple[int | None, int, int]
 
 def days(rows: Sequence[tuple[str, int | None, int, int]], target: int) -> str:
     """The rate day by day, with the calls asked as bars beneath. Rows: label, hundredths, answered, asked."""
-    left, right, top, plot, bars = 58, 16, 34, 170, 60
-    height = top + plot + bars + 44
+    left, right, top, plot, bars, gap = 58, 16, 34, 170, 60, 34
+    height = top + plot + gap + bars + 24
     rates = [rate for _, rate, _, _ in rows if rate is not None]
-    floor = max(0, (min([*rates, target]) - 200) // 500 * 500)
+    mark = 500 if min([*rates, target]) >= 7_500 else 1_000 if min(rates) >= 5_000 else 2_000
+    floor = max(0, (min([*rates, target]) - 50) // mark * mark)
     step = (WIDTH - left - right) / max(1, len(rows))
     most = max([asked for *_, asked in rows], default=0) or 1
 
@@ -36,17 +37,16 @@ def days(rows: Sequence[tuple[str, int | None, int, int]], target: int) -> str:
         return top + plot - (rate - floor) / max(1, 10_000 - floor) * plot
 
     parts = [_text(left, 16, "每日接通率 answer rate by day（%）", size=13, weight="600")]
-    marks = sorted({floor + (10_000 - floor) * n // 4 for n in range(5)})
-    for mark in marks:
-        parts.append(_line(left, y(mark), WIDTH - right, y(mark), GRID))
-        parts.append(_text(left - 8, y(mark) + 4, f"{mark / 100:g}", anchor="end", fill=GREY))
+    for at in range(floor, 10_001, mark):
+        parts.append(_line(left, y(at), WIDTH - right, y(at), GRID))
+        parts.append(_text(left - 8, y(at) + 4, f"{at / 100:g}", anchor="end", fill=GREY))
     parts.append(_line(left, y(target), WIDTH - right, y(target), BAD, dash="6 4"))
-    parts.append(_text(WIDTH - right, y(target) - 5, f"目标 target {target / 100:g} %", anchor="end", fill=BAD))
+    parts.append(_text(WIDTH - right, 16, f"- - - 目标 target {target / 100:g} %", anchor="end", fill=BAD))
     points = [(x(n), y(rate)) for n, (_, rate, _, _) in enumerate(rows) if rate is not None]
     if points:
         path = " ".join(f"{a:.1f},{b:.1f}" for a, b in points)
         parts.append(f'<polyline points="{path}" fill="none" stroke="{SERIES[0]}" stroke-width="1.6"/>')
-    base = top + plot + bars + 14
+    base = top + plot + gap + bars
     for n, (label, rate, answered, asked) in enumerate(rows):
         tip = f"<title>{escape(label)}  {answered}/{asked}</title>"
         tall = asked / most * bars
@@ -59,7 +59,7 @@ def days(rows: Sequence[tuple[str, int | None, int, int]], target: int) -> str:
             parts.append(_text(x(n), base + 16, label, anchor="middle", fill=GREY))
     parts.append(_text(left - 8, base - bars + 8, f"{most:,}", anchor="end", fill=GREY))
     parts.append(_text(left - 8, base, "0", anchor="end", fill=GREY))
-    parts.append(_text(left + 4, base - bars - 3, "要求人工 asked", fill=GREY, size=11))
+    parts.append(_text(left, base - bars - 8, "要求人工 asked", fill=GREY, size=11))
     return _svg(height, parts)
 
 

@@ -92,12 +92,13 @@ def test_numbers_are_masked_unless_asked_for(table: Table) -> None:
 
 
 def test_ids_in_data_are_kept_and_numbers_in_words_are_not() -> None:
-    data = {"transfer": f"{REF}-17p1", "text": f"回拨13800001111，见{REF}", "to": "087163120000", "n": 13800001111,
-            "caller": "13800001111", "danger": True, "odd": "\ud800=\0"}  # fmt: skip
+    data: dict[str, str | int | bool | None] = {
+        "transfer": f"{REF}-17p1", "text": f"回拨13800001111，见{REF}", "to": "087163120000", "n": 13800001111,
+        "caller": "13800001111", "danger": True, "odd": "\ud800=\0"}  # fmt: skip
     facts = [Fact("Told", JULY.start, REF, data, "live", "k")]
     (row,) = csv_rows(made("facts", "csv", facts), "facts")
     said = str(row[-1])
-    assert f"{REF}-17p1" in said and f"见{REF}" in said.encode().decode("unicode_escape", "ignore") or REF in said
+    assert f"{REF}-17p1" in said and said.count(REF) == 2
     assert "13800001111" not in said and "087163120000" not in said
     assert made("facts", "parquet", facts)
 
@@ -120,9 +121,9 @@ def test_an_entry_that_is_no_fact_is_counted_and_stops_nothing() -> None:
 
 @pytest.mark.parametrize("form", FORMATS)
 def test_memory_does_not_grow_with_rows(form: Format, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Bytes of Python held at the worst moment, after 2,000 rows and after 10,000. `bench/export.py` does it with 200,000
-    and the process' own memory."""
-    monkeypatch.setattr(parquet, "GROUP", 1_000)
+    """Bytes of Python held at the worst moment, after 1,000 rows and after 4,000. `bench/export.py` does it with
+    200,000 and the process' own memory."""
+    monkeypatch.setattr(parquet, "GROUP", 500)
     fact = Fact("CallerQueued", JULY.start, REF, {"queue": "12345", "priority": 0}, "live", "k")
 
     async def told(count: int) -> AsyncIterator[Told]:
@@ -140,8 +141,8 @@ def test_memory_does_not_grow_with_rows(form: Format, monkeypatch: pytest.Monkey
 
     tracemalloc.start(1)
     try:
-        asyncio.run(peak(1_000))  # what is made once
-        small, large = asyncio.run(peak(2_000)), asyncio.run(peak(10_000))
+        asyncio.run(peak(600))  # what is made once
+        small, large = asyncio.run(peak(1_000)), asyncio.run(peak(4_000))
     finally:
         tracemalloc.stop()
     assert large < small * 1.3 + 100_000, (small, large)
