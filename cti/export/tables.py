@@ -56,6 +56,7 @@ COLUMNS: Mapping[Table, tuple[Column, ...]] = {
 
 _REF = re.compile(r"\d{6}-\d{1,12}\.\d{1,12}(?:-[A-Za-z0-9.]{1,40})?")
 """a correlation id and what is made of one: its digits are no telephone number"""
+_DIGIT = re.compile(r"\d")
 
 
 class Maker:
@@ -123,7 +124,7 @@ def _masked(name: str, value: Any) -> Any:
     if name in NUMBERS:
         return mask_number(str(value))
     if isinstance(value, str):
-        if len(value) < 4 or value.isalpha():
+        if len(_DIGIT.findall(value)) < 7:  # no number is so short
             return value
         kept = _REF.findall(value)
         parts = [mask_text(part) for part in _REF.split(value)]

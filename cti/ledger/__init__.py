@@ -7,6 +7,10 @@
 | stream.py | the Redis stream and its index by call |
 | spool.py  | the local file that stands in for Redis |
 | query.py  | how to read: by call, by time, all of it; rebuilding the projections |
+| transfers.py | past transfers by page, from their projection |
+| walk.py   | a span of the stream from end to end |
+| prune.py  | months that leave Redis once they are archived |
+| projections/ | what is kept beside the stream and can be made again |
 | cel.py    | Asterisk's own record, for the time we were away |
 | meter.py  | what is counted |
 """

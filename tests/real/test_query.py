@@ -1,134 +1,32 @@
-"""The ledger asked and put away, on a real Valkey: pages of past transfers against a count by hand, exports over HTTP
-and by command, archives, pruning. The service's part is its real ledger behind its real routes; no Asterisk is needed."""
+"""The ledger asked, on a real Valkey: pages of past transfers against a count by hand, exports over HTTP and by
+command. The service's part is its real ledger behind its real routes; no Asterisk is needed."""
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-import hmac
 import io
 import json
-from collections.abc import AsyncIterator, Iterator
-from dataclasses import dataclass
+from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
 import aiohttp
 import pytest
 from aiohttp import web
-from click.testing import CliRunner, Result
 from redis.asyncio import Redis
 
-from cti.__main__ import main
 from cti.clock import now_us
-from cti.core.disputes import Period, period
 from cti.core.facts import Fact, FactId, Scalar, encode
-from cti.core.model import Site
-from cti.core.months import Month
 from cti.core.past import Wanted, timeline
 from cti.export import csvfile, parquet
 from cti.export.stream import Told
 from cti.export.tables import COLUMNS
-from cti.ledger.ledger import Ledger
 from cti.ledger.stream import LedgerStream, StreamAway
 from cti.ledger.transfers import PastTransfers
-from cti.stack.netports import LOOPBACK, free_tcp_port, release
-from cti.web.auth import Role, Tokens, Who
+from cti.stack.netports import LOOPBACK
 from cti.web.exports import ExportsApi
 from cti.web.transfers import problems
-from cti.web.transfers_past import PastTransfersApi
-from tests.quarter import quarter, told
-from tests.real.ledger import running
-from tests.real.valkey_server import ValkeyServer
+from tests.real.query_store import NEW, OLD, Store, cti, get, service, stream_of
 
 pytestmark = pytest.mark.real
-
-OLD, NEW = (Month.of(now_us() // 1000).plus(back) for back in (-3, -2))
-SPAN = Period("two months", OLD.start_ms * 1000, NEW.end_ms * 1000)
-KEY = b"k" * 32
-
-
-@dataclass
-class Store:
-    """Two months of a small site in a Valkey, and a folder that looks like an instance's."""
-
-    server: ValkeyServer
-    facts: list[Fact]
-    state: Path
-    http: int
-    tokens: Tokens
-
-    @property
-    def ended(self) -> dict[str, Fact]:
-        return {str(f.data["transfer"]): f for f in self.facts if f.kind == "TransferEnded"}
-
-
-@pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
-    folder = tmp_path_factory.mktemp("query")
-    server, http = ValkeyServer(folder / "valkey", free_tcp_port()), free_tcp_port()
-    facts = [*quarter(period(str(OLD)), 7, seed=1), *quarter(period(str(NEW)), 7, seed=2)]
-    now = [OLD.start_ms]
-
-    async def fill() -> None:
-        await server.start()
-        async with running(server.url, folder / "spool.db", now_ms=lambda: now[0], append_timeout=5.0) as ledger:
-            assert await told(ledger, iter(facts), now) == len(facts)
-
-    asyncio.run(fill())
-    state = folder / "state"
-    state.mkdir()
-    (state / "instance.json").write_text(json.dumps({"site": "530100", "redis": server.port, "ports": {"http": http}}))
-    (state / "instance.key").write_bytes(KEY)
-    yield Store(server, facts, state, http, Tokens(hmac.new(KEY, b"http", "sha256").hexdigest()))
-    server.kill()
-    release(server.port)
-    release(http)
-
-
-@contextlib.asynccontextmanager
-async def stream_of(store: Store) -> AsyncIterator[LedgerStream]:
-    stream = LedgerStream("530100", store.server.url, timeout=10.0)
-    try:
-        yield stream
-    finally:
-        await stream.close()
-
-
-@contextlib.asynccontextmanager
-async def service(store: Store, tmp_path: Path) -> AsyncIterator[Ledger]:
-    """The routes of this issue on the port that the instance's folder names, over a running ledger."""
-    async with running(store.server.url, tmp_path / "service.db") as ledger:
-        app = web.Application(middlewares=[problems])
-
-        async def status(_: web.Request) -> web.Response:
-            return web.json_response({"spool": ledger.backlog})
-
-        app.router.add_get("/status", status)
-        PastTransfersApi(lambda: Site(), store.tokens, ledger.transfers).add_to(app)
-        ExportsApi(store.tokens, ledger.between, ledger.append, now_us).add_to(app)
-        runner = web.AppRunner(app, access_log=None)
-        await runner.setup()
-        try:
-            await web.TCPSite(runner, LOOPBACK, store.http).start()
-            yield ledger
-        finally:
-            await runner.cleanup()
-
-
-def headers(store: Store, role: Role = "supervisor", seat: str = "", name: str = "") -> dict[str, str]:
-    return {"Authorization": f"Bearer {store.tokens.make(Who(role, seat, name=name))}"}
-
-
-async def get(store: Store, path: str, **who: Any) -> tuple[int, Any]:
-    async with aiohttp.ClientSession() as session, session.get(
-        f"http://{LOOPBACK}:{store.http}/api/v1{path}", headers=headers(store, **who)) as got:  # fmt: skip
-        raw = await got.read()
-        return got.status, json.loads(raw) if "json" in got.content_type else raw
-
-
-async def cti(*words: str, env: dict[str, str] | None = None) -> Result:
-    return await asyncio.to_thread(CliRunner().invoke, main, list(words), env=env)
 
 
 # -- pages -------------------------------------------------------------------------------------------------------------
@@ -309,63 +207,3 @@ async def test_an_export_that_breaks_off_does_not_pass_for_whole(store: Store) -
             await get(store, f"/export/facts?from={OLD}-01")
     finally:
         await runner.cleanup()
-
-
-# -- archives and pruning ----------------------------------------------------------------------------------------------
-async def test_a_month_is_archived_pruned_on_record_and_read_again(store: Store, tmp_path: Path) -> None:
-    folder, keep_one = tmp_path / "archive", {"CTI_RETENTION__MONTHS": "2"}
-    place = ("--out", str(folder), "--state", str(store.state))
-    query = ("export", "facts", "--from", f"{OLD}-02", "--to", f"{OLD}-20", "--state", str(store.state))
-    async with service(store, tmp_path) as ledger, stream_of(store) as stream:
-        assert (await cti("ledger", "archive", "--month", str(Month.of(now_us() // 1000)), "--by", "x",
-                          *place)).exit_code == 2, "not over"  # fmt: skip
-        assert "永久保留" in (await cti("ledger", "prune", *place)).output
-        refused = await cti("ledger", "prune", *place, env=keep_one)
-        assert refused.exit_code == 1 and "没有归档" in refused.output
-        before = await ledger.top()
-        done = await cti("ledger", "archive", "--month", str(OLD), "--by", "李班长", *place)
-        assert done.exit_code == 0, done.output
-        await cti(*query, "--out", str(tmp_path / "before.csv"))
-        assert "✓" in (await cti("ledger", "archives", "--out", str(folder))).output
-        looked = await cti("ledger", "prune", *place, env=keep_one)
-        old = [i for i, _ in await _all(stream) if i.ms < OLD.end_ms]
-        assert looked.exit_code == 0 and f"{len(old):,} 条" in looked.output and str(old[-1]) in looked.output
-        async with Redis(host=LOOPBACK, port=store.server.port) as raw:
-            gone = (await stream.at([old[9]]))[0]
-            assert gone is not None
-            await raw.xdel("cti:{530100}:ledger", str(old[9]))
-            refused = await cti("ledger", "prune", "--yes", "--by", "x", *place, env=keep_one)
-            assert refused.exit_code == 1 and len(await _all(stream)) > len(old), "the ledger is not what was archived"
-            # What was cut off in the middle of a prune goes on: only the archive's end is left.
-            await raw.xtrim("cti:{530100}:ledger", minid=str(old[10]), approximate=False)
-        done = await cti("ledger", "prune", "--yes", "--by", "李班长", *place, env=keep_one)
-        assert done.exit_code == 0, done.output
-        left = await _all(stream)
-        assert left[0][0].ms >= OLD.end_ms and f"{len(old) - 10:,} 条" in done.output
-        rows = (await PastTransfers(stream).page(Wanted(), 500)).rows
-        assert rows and all(row.last_ms >= OLD.end_ms for row in rows)
-        assert (await PastTransfers(stream).page(Wanted(end=OLD.start_ms * 1000), 500)).rows == []
-        recorded = [f async for _, f in ledger.since(before.after()) if isinstance(f, Fact)]
-        manifest = json.loads((folder / f"530100-{OLD}.json").read_text())
-        assert [(f.kind, f.data["by"], f.data["month"], f.data["entries"]) for f in recorded] == [
-            (kind, "李班长", str(OLD), manifest["entries"]) for kind in ("LedgerArchived", "LedgerPruned")]  # fmt: skip
-        assert recorded[0].data["manifest"] == recorded[1].data["manifest"]
-        done = await cti(*query, "--archive", str(folder), "--out", str(tmp_path / "after.csv"))
-        assert done.exit_code == 0, done.output
-        assert (tmp_path / "after.csv").read_bytes() == (tmp_path / "before.csv").read_bytes()
-        again = await cti("ledger", "prune", "--yes", "--by", "李班长", *place, env=keep_one)
-        assert again.exit_code == 0 and "没有超过" in again.output
-    done = await cti("report", "quarter", str(OLD), "--archive", str(folder), "--out", str(tmp_path), "--state",
-                     str(store.state))  # fmt: skip
-    assert done.exit_code == 0 and (tmp_path / f"530100-{OLD}.html").stat().st_size > 20_000, done.output
-    refused = await cti("ledger", "archive", "--month", str(NEW), "--by", "x", *place)
-    assert refused.exit_code == 1 and "没有应答" in refused.output and len(list(folder.iterdir())) == 2
-
-
-async def _all(stream: LedgerStream) -> list[tuple[FactId, Any]]:
-    found: list[tuple[FactId, Any]] = []
-    first: FactId | None = None
-    while page := await stream.read(first, 500):
-        found += page
-        first = page[-1][0].after()
-    return found
