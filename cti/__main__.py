@@ -40,6 +40,7 @@ def main() -> None:
     cti leases                    席位互借 / seats lent between sites
     cti plan start flood-dali     应急方案、演练 / emergency plans, drills
     cti recordings list           录音 / recordings: list, verify, purge
+    cti ledger verify             账本是否完整 / is the ledger whole
     cti trace REF                 一通电话的经过 / one call as a ladder
     cti seats plan                需要几席 / how many seats are needed
     cti disputes                  争议清单 / disputed decisions, for the quarterly meeting

@@ -20,6 +20,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from cti.core.chain import FIELD
 from cti.core.facts import FactId
 from cti.core.months import Month
 from cti.export.parquet import GROUP, arrow
@@ -30,8 +31,6 @@ Entry: TypeAlias = tuple[FactId, Fields]
 FORMAT = 1
 ENTRIES_A_FILE = 2_000_000
 """some 200 MB"""
-CHAIN = b"h"
-"""the field in which an entry carries its link of the hash chain, if it does"""
 
 
 class BadArchive(ValueError):
@@ -101,8 +100,8 @@ async def write(entries: AsyncIterable[Entry], site: str, month: Month, folder: 
                 parts.append(_Part(folder / f"{site}-{month}-{len(parts) + 1:03d}.parquet"))
             parts[-1].add(fact_id, fields)
             kinds[fields.get(b"kind", b"").decode("utf-8", "replace")] += 1
-            if CHAIN in fields:
-                chain = [*chain[:1], fields[CHAIN].decode("utf-8", "replace")]
+            if FIELD in fields:
+                chain = [*chain[:1], fields[FIELD].decode("utf-8", "replace")]
             progress(fact_id)
         if not parts:
             raise BadArchive(f"{month}: 账本中没有这个月 / the ledger has nothing of this month")

@@ -17,6 +17,7 @@ class Keys:
     def __init__(self, site: str) -> None:
         if not _SITE.match(site):
             raise ValueError(f"site {site!r} must consist of letters, digits, '_', '.' and '-'")
+        self.site = site
         self.prefix = f"cti:{{{site}}}:"
         self.ledger = self.prefix + "ledger"
         """stream, one entry a fact; never trimmed but by the retention policy, no TTL"""
@@ -28,6 +29,8 @@ class Keys:
         """sorted set of transfers by when they started (µs)"""
         self.transfer_ids = self.prefix + "transfer-ids"
         """sorted set of transfers, all of score 0: by name, so that one call's stand together"""
+        self.chain_start = self.prefix + "chain-start"
+        """the hash that the first entry follows, once older ones were archived and taken out"""
         self._call = self.prefix.encode() + b"call:"
 
     def call(self, ref: bytes) -> bytes:
@@ -35,7 +38,7 @@ class Keys:
         return self._call + ref
 
     def transfer(self, name: str) -> str:
-        """Hash, one transfer: kind of fact to "id at data"."""
+        """Hash, one transfer: "kind id" of a fact to "at data"."""
         return f"{self.prefix}transfer:{name}"
 
     def transfers_of(self, what: str, value: str) -> str:

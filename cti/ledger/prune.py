@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from cti.core.chain import FIELD
 from cti.core.facts import FactId
 from cti.core.months import Month
 from cti.ledger.projections.transfers import month_of
@@ -56,12 +57,12 @@ async def delete(stream: LedgerStream, month: Month, progress: Progress = lambda
     """Delete a month, and all before it, from the stream and its projections; return how many entries went."""
     gone = 0
     while page := await stream.read(None, CHUNK):
-        rest = [fact_id for fact_id, _ in page if fact_id.ms >= month.end_ms]
-        floor = rest[0] if rest else page[-1][0].after()
-        went = (await stream.ask([("XTRIM", stream.keys.ledger, "MINID", str(floor))]))[0]
-        gone += int(went)
-        progress(floor)
-        if rest:
+        going = [entry for entry in page if entry[0].ms < month.end_ms]
+        if going:
+            fact_id, fields = going[-1]
+            gone += await stream.trim(fact_id, fields.get(FIELD))
+            progress(fact_id)
+        if len(going) < len(page):
             break
     await _projections(stream, month)
     return gone

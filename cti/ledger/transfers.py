@@ -153,11 +153,14 @@ class PastTransfers:
 def _told(fields: Any) -> Mapping[str, Told]:
     """HGETALL's answer: a mapping, or a flat list, as the client makes it."""
     pairs = fields.items() if isinstance(fields, dict) else zip(fields[::2], fields[1::2], strict=True)
-    told: dict[str, Told] = {}
-    for kind, value in pairs:
-        fact_id, at, data = value.split(b" ", 2)
-        told[kind.decode()] = Told(FactId.parse(fact_id).ms, int(at), json.loads(data.decode("utf-8", "surrogatepass")))
-    return told
+    read: dict[str, tuple[FactId, Told]] = {}
+    for field, value in pairs:
+        kind, _, fact_id = field.decode().partition(" ")
+        at, _, data = value.partition(b" ")
+        one = FactId.parse(fact_id)
+        if kind not in read or one < read[kind][0]:  # told twice, the first counts, as in the ledger
+            read[kind] = one, Told(one.ms, int(at), json.loads(data.decode("utf-8", "surrogatepass")))
+    return {kind: told for kind, (_, told) in read.items()}
 
 
 def _places(flat: Sequence[Any]) -> list[Place]:

@@ -62,7 +62,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
 
     async def fill() -> None:
         await server.start()
-        async with running(server.url, folder / "spool.db", now_ms=lambda: now[0], append_timeout=5.0) as ledger:
+        async with running(server.url, folder / "spool.db", now_ms=lambda: now[0]) as ledger:
             assert await told(ledger, iter(facts), now) == len(facts)
 
     asyncio.run(fill())

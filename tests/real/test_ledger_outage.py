@@ -43,22 +43,20 @@ async def test_kill_9_of_valkey_in_a_stream_of_appends(
         assert (ledger.lost, ledger.conflicts) == (0, 0)
 
 
-async def test_a_frozen_valkey_costs_one_time_out_and_doubles_nothing(
+async def test_a_frozen_valkey_costs_no_append_anything_and_doubles_nothing(
     opened: Opener, server: ValkeyServer, record_property: Callable[[str, object], None]
 ) -> None:
     async with opened() as ledger:
         await ledger.append([fact(0)])
+        await drained(ledger)
         server.freeze()
         took = []
         for n in range(1, 21):
             started = time.perf_counter()
             assert len(await ledger.append([fact(n)])) == 1
             took.append(time.perf_counter() - started)
-        record_property("first_ms", round(took[0] * 1000, 1))
-        record_property("later_ms_max", round(max(took[1:]) * 1000, 1))
-        print(f"first {took[0] * 1000:.1f} ms, later at most {max(took[1:]) * 1000:.1f} ms")
-        assert 0.05 <= took[0] < 0.15, "the time-out once (50 ms), then the disk"
-        assert max(took[1:]) < 0.05, "not again while it is away"
+        record_property("ms_max", round(max(took) * 1000, 1))
+        assert max(took) < 0.05, "the disk's time, not Redis'"
         assert ledger.backlog == 20
         server.thaw()  # it now also reads what was sent before we gave up
         await drained(ledger)
@@ -126,11 +124,14 @@ async def test_a_valkey_that_refuses_writes_is_as_good_as_away(
 ) -> None:
     async with opened() as ledger:
         await ledger.append([fact(1)])
+        await drained(ledger)
         await raw.config_set("maxmemory", "1")
         with capture_logs() as logs:
             assert len(await ledger.append([fact(2, ref="the-ref", key="the-key")])) == 1
+            await until(lambda: any(entry["event"] == "ledger_link_lost" for entry in logs))
         assert "the-" not in str(logs), "what a fact says must not reach a log by way of an error's text"
-        assert ["OutOfMemory" in entry.get("reason", "") for entry in logs] == [True]
+        lost = [entry for entry in logs if entry["event"] == "ledger_link_lost"]
+        assert all("OutOfMemory" in entry["reason"] for entry in lost)
         assert ledger.backlog == 1
         await raw.config_set("maxmemory", "0")
         await drained(ledger)

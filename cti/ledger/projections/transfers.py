@@ -1,11 +1,11 @@
 """Transfers to be asked for by time, seat, outcome, call and caller. Knows: which facts tell of one. Must not know: who
 asks, how a page is cut (cti/ledger/transfers.py).
 
-A transfer's row is a hash with a field per fact, each written by that fact alone: whatever order they come in, and
-however often, the row is the same. Indexes are few, for each is a write on the way of every fact: by time, because
-every page is a span of it; by seat and by outcome, because these narrow a month to some rows; by name and by caller,
-because those are looked for one by one. Hotline, direction and key only halve what is read, and are compared row by
-row.
+A transfer's row is a hash with a field per fact (its kind and id), each written by that fact alone: whatever order
+they come in, and however often, the row is the same. Indexes are few, for each is a write on the way of every fact:
+by time, because every page is a span of it; by seat and by outcome, because these narrow a month to some rows; by
+name and by caller, because those are looked for one by one. Hotline, direction and key only halve what is read, and
+are compared row by row.
 
 ``ZADD … LT``: the door's fact and the record tell when the transfer started, a refusal only when it was refused; the
 earliest stands, in whatever order they are read.
@@ -51,7 +51,8 @@ def transfers(keys: Keys, entries: Sequence[Entry]) -> Iterator[Command]:
             if not name:
                 continue
             said = b"{}" if kind == b"TransferRequested" else fields[b"data"]  # its summary is free text: left out
-            yield ("HSET", keys.transfer(name), kind, b"%s %s %s" % (str(fact_id).encode(), fields[b"at"], said))
+            field = b"%b %b" % (kind, str(fact_id).encode())
+            yield ("HSET", keys.transfer(name), field, b"%b %b" % (fields[b"at"], said))
             if kind in _TIMED:
                 _index(keys, indexes, name, data, int(fields[b"at"]))
     for key, members in indexes.items():
