@@ -13,6 +13,7 @@ from cti.clock import now_us
 from cti.core.facts import Fact, FactId
 from cti.core.months import Month
 from cti.core.past import Wanted
+from cti.ledger.prune import NotArchived, compare
 from cti.ledger.stream import LedgerStream
 from cti.ledger.transfers import PastTransfers
 from cti.stack.netports import LOOPBACK
@@ -71,6 +72,19 @@ async def test_a_month_is_archived_pruned_on_record_and_read_again(store: Store,
     assert done.exit_code == 0 and (tmp_path / f"530100-{OLD}.html").stat().st_size > 20_000, done.output
     refused = await cti("ledger", "archive", "--month", str(NEW), "--by", "x", *place)
     assert refused.exit_code == 1 and "没有应答" in refused.output and len(list(folder.iterdir())) == 2
+
+
+async def test_nothing_goes_that_the_archive_has_not_entry_for_entry(store: Store) -> None:
+    async with stream_of(store) as stream:
+        there = [entry for entry in await _all(stream) if NEW.start_ms <= entry[0].ms < NEW.end_ms]
+        left = await compare(stream, NEW, there)
+        assert (left.entries, left.first_id, left.last_id) == (len(there), str(there[0][0]), str(there[-1][0]))
+        assert (await compare(stream, NEW, [(FactId(NEW.start_ms, 0), {}), *there])).entries == len(there)
+        changed = [*there[:5], (there[5][0], {**there[5][1], b"at": b"7"}), *there[6:]]
+        more = [*there, (there[-1][0].after(), {b"kind": b"x"})]
+        for wrong in (changed, more, there[:-1], there[:5] + there[6:], there[1:], []):
+            with pytest.raises(NotArchived):
+                await compare(stream, NEW, wrong)
 
 
 async def _all(stream: LedgerStream) -> list[tuple[FactId, Any]]:

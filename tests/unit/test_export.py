@@ -119,6 +119,17 @@ def test_an_entry_that_is_no_fact_is_counted_and_stops_nothing() -> None:
     assert (tally.corrupt, tally.facts, tally.rows) == (1, 51, 50)
 
 
+def test_a_file_leaves_while_it_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parquet, "GROUP", 200)
+
+    async def sizes(form: Format) -> list[int]:
+        made = pieces(Maker("facts", JULY.start, JULY.end), stream(FACTS[:1000]), form)
+        return [len(piece) async for piece in made]
+
+    for form in FORMATS:
+        assert len(asyncio.run(sizes(form))) >= 6
+
+
 @pytest.mark.parametrize("form", FORMATS)
 def test_memory_does_not_grow_with_rows(form: Format, monkeypatch: pytest.MonkeyPatch) -> None:
     """Bytes of Python held at the worst moment, after 1,000 rows and after 4,000. `bench/export.py` does it with

@@ -55,6 +55,19 @@ def test_the_rate_is_the_answer_rates_own() -> None:
     assert MADE.total.quick == sum(one["outcome"] == "answered" and one["wait_ms"] <= 15_000 for one in ended())
 
 
+def test_a_call_counts_by_its_arrival_and_in_its_own_hour() -> None:
+    def over(arrived: int, outcome: str) -> Fact:
+        data: dict[str, Scalar] = {"hotline": "12345", "outcome": outcome, "arrived_at": arrived, "wait_ms": 15_000,
+                                   "talk_ms": 1}  # fmt: skip
+        return Fact("CallEnded", arrived + 60_000_000, f"{arrived}", data, "service", f"{arrived}")
+
+    made = figures([over(OVER.start - 1, "answered"), over(OVER.start, "answered"), over(OVER.end - 1, "abandoned"),
+                    over(OVER.end, "answered")])  # fmt: skip
+    assert (made.calls, made.total.rate.answered, made.total.rate.offered, made.total.quick) == (2, 1, 2, 1)
+    # 2026-08-01 was a Saturday, 08-31 a Monday.
+    assert {when: rate.offered for when, rate in made.week.items()} == {(5, 0): 1, (0, 23): 1}
+
+
 def test_transfers_by_direction() -> None:
     told = [f for f in FACTS if f.kind == "TransferEnded" and OVER.holds(int(str(f.data["started_at"])))]
     assert sum(sum(one.outcomes.values()) for one in MADE.transfers.values()) == len(told) > 30

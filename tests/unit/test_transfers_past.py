@@ -80,6 +80,19 @@ def test_every_transfer_has_a_row_and_its_places() -> None:
         assert kinds.count(b"TransferEnded") == 1
 
 
+def test_the_earliest_start_and_the_first_of_two_facts_stand_in_any_order() -> None:
+    ended = Fact("TransferEnded", 20, REF, {"transfer": T1, "outcome": "refused", "started_at": 5}, "service", "e")
+    refused = Fact("TransferRefused", 9, REF, {"transfer": T1, "seat": "1001", "to": "110"}, "live", "r")
+    again = Fact("TransferRefused", 11, REF, {"transfer": T1, "seat": "1001", "to": "119"}, "live", "r2")
+    told = entries([refused, again, ended])
+    for order in (told, told[::-1]):
+        kept = Shelf()
+        for one in order:
+            kept(transfers(KEYS, [one]))
+        assert kept.kept[KEYS.transfers] == {T1: 5} and len(kept.kept[KEYS.transfer(T1)]) == 3
+    assert Shelf()(transfers(KEYS, told[::-1])).kept == Shelf()(transfers(KEYS, told)).kept
+
+
 def test_no_number_stands_in_a_key_a_member_or_a_value() -> None:
     numbers = {str(f.data["caller"]) for f in quarter(period("2026-07"), 3) if f.kind == "CallArrived"} - {""}
     everything = repr(WHOLE)
