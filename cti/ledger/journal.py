@@ -18,7 +18,7 @@ from itertools import islice
 import structlog
 
 from cti.core.facts import FactId
-from cti.ledger.spool import Spool, Spooled, SpoolError
+from cti.ledger.spool import Added, Spool, Spooled, SpoolError
 from cti.ledger.stream import Entry
 
 _log = structlog.get_logger(__name__)
@@ -74,6 +74,10 @@ class Journal:
         """Make `entries` durable; see `Spool.add`. Raises SpoolError."""
         try:
             added = await self._spool.add(entries)
+            if added.kept < len(entries) and self._gone:  # full, in part of what Redis has by now
+                await self.tidy(0)
+                more = await self._spool.add(entries[added.kept :])
+                added = Added(added.kept + more.kept, added.rows + more.rows)
         except BaseException:  # cancelled, the file may have them all the same
             self.distrust()
             raise
@@ -93,8 +97,8 @@ class Journal:
         if self._whole:
             return list(islice(self._fresh, BATCH))
         rows = await self._head()
-        if len(rows) == BATCH:
-            return rows
+        if len(rows) == BATCH or self.turn.locked():
+            return rows  # who has the turn may be waiting for us to move what we have
         async with self.turn:  # nobody adds: what the file has now is all there is
             rows = await self._head()
             if len(rows) < BATCH:

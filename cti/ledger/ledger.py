@@ -93,8 +93,9 @@ class Ledger:
         """Return once `facts` are durable, with their ids in the same order.
 
         Never raises for Redis or the disk. A fact whose key was told before is skipped and answered with the
-        id it has. A fact that neither the disk nor Redis took has no id in the answer and is counted as lost. The
-        id of a fact on the disk rises if another writer takes its place before it is moved.
+        id it has. The id of a fact on the disk rises if another writer takes its place before it is moved.
+        Facts that neither the disk nor Redis takes are held in memory, and written as soon as one of them does; the
+        20,001st is lost: it has no id in the answer and is counted. (Asterisk's own file has most of them too.)
         Raises TypeError for data that is not flat.
         Cancelled, the facts may or may not be written; telling them again is safe.
         """
@@ -124,6 +125,7 @@ class Ledger:
     async def _keep_up(self) -> None:
         while True:
             self._awake.clear()
+            await self._writer.drain()
             await self._writer.finish()
             await self._writer.drain()
             await self._writer.tidy()

@@ -18,7 +18,7 @@ import structlog
 
 from cti.core.facts import Fact, FactId, IdMaker, encode
 from cti.ledger.drain import Drain
-from cti.ledger.journal import BATCH, KEEP_S, Journal
+from cti.ledger.journal import BATCH, KEEP_S, MOST, Journal
 from cti.ledger.meter import LedgerMeter
 from cti.ledger.query import Query
 from cti.ledger.remembered import Remembered
@@ -71,6 +71,7 @@ class Writer:
         self._wake = wake
         self._ids = IdMaker()
         self._orders: list[_Order] = []
+        self._held: list[_Slip] = []  # neither disk nor Redis took them: tried again with every append, and each second
         self._opened = False
         self._journal, self._turn = journal, journal.turn
         self._drain = Drain(stream, spool, journal, ids=self._ids, remembered=self._remembered, meter=meter)
@@ -98,20 +99,21 @@ class Writer:
         return [slip.id for slip in order.slips or () if slip.id is not None]
 
     async def finish(self) -> None:
-        """Write what a cancelled `append` left behind."""
-        if self._orders:
+        """Write what a cancelled `append` left behind, and what neither disk nor Redis took."""
+        if self._orders or self._held:
             async with self._turn:
-                await self._settle()
+                await self._settle(drains=True)
 
-    async def _settle(self) -> None:
+    async def _settle(self, drains: bool = False) -> None:
+        """``drains``: by the task that drains, for which nothing moves while it waits."""
         await self._open()
         orders = list(self._orders)
         for order in orders:
             if order.slips is None:
                 order.slips = [self._number(fields) for fields in order.facts]
         slips = [slip for order in orders for slip in order.slips or () if slip.new]
-        if slips:
-            await self._store(slips)
+        if slips or self._held:
+            await self._store(slips, drains)
         for order in orders:
             order.settled = True
         del self._orders[: len(orders)]
@@ -125,10 +127,13 @@ class Writer:
         self._remembered.add(key, fact_id)
         return _Slip(fields, fact_id, new=True)
 
-    async def _store(self, slips: Sequence[_Slip]) -> None:
-        rest = await self._to_journal(slips)
-        if rest and self.link_up:
+    async def _store(self, slips: Sequence[_Slip], drains: bool) -> None:
+        rest = await self._to_journal([*self._held, *slips])
+        if rest and self.link_up and not (drains and self._journal.waiting):
             rest = await self._straight(rest)
+        if rest and not self._held:
+            _log.error("facts_only_in_memory", cure="disk full and Redis away: make room, or bring Redis back")
+        self._held, rest = list(rest[:MOST]), rest[MOST:]
         for slip in rest:
             slip.id = None
             self._remembered.forget(slip.fields[b"key"])
@@ -150,7 +155,7 @@ class Writer:
         return slips[kept:]
 
     async def _straight(self, slips: Sequence[_Slip]) -> Sequence[_Slip]:
-        """To Redis without the journal, behind what waits there; out of order is better than lost. Return the lost."""
+        """To Redis without the journal, behind what waits there (out of order is better than lost); return the rest."""
         self._wake()
         await self._journal.emptied(self._append_timeout)
         self._drain.forget_top()
@@ -226,7 +231,7 @@ class Writer:
     @property
     def waiting(self) -> int:
         """Facts that Redis does not have yet."""
-        return self._journal.waiting
+        return self._journal.waiting + len(self._held)
 
     @property
     def duplicates(self) -> int:
