@@ -7,7 +7,6 @@ from cti.core import events as e
 from cti.core.commands import Record
 from cti.core.model import Call, Callback, Transfer
 
-
 CALL_ENDED_SINCE = frozenset({"platform", "seat_kind", "asked_at", "queues"})
 """fields of `CallEnded` that entries written before they were told do not have"""
 

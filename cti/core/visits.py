@@ -61,8 +61,9 @@ def told(call: Call, outcome: str) -> str:
         if one.queue not in counts or counts[one.queue].how != "answered":
             counts[one.queue] = one
     return ";".join(
-        f"{_ODD.sub('', queue)},{(came[queue] - call.arrived_at) // 1000},{v.how},{(v.ended_at - v.at) // 1000},{v.kind}"
-        for queue, v in counts.items()
+        f"{_ODD.sub('', queue)},{(came[queue] - call.arrived_at) // 1000},{one.how},"
+        f"{(one.ended_at - one.at) // 1000},{one.kind}"
+        for queue, one in counts.items()
     )
 
 

@@ -24,8 +24,13 @@ class Keys:
         """hash, name to "stamp value": how far a reader of ours has come"""
         self.decisions = self.prefix + "decisions"
         """sorted set of ids of decisions and disputes; small"""
+        self._day = self.prefix + "day:"
         self._call = self.prefix.encode() + b"call:"
 
     def call(self, ref: bytes) -> bytes:
         """Sorted set of ids, for "all facts of a call"; it has a TTL."""
         return self._call + ref
+
+    def day(self, name: str) -> str:
+        """Hash, call ref to its `EndedCall`, of the calls that arrived on the local day ``20261125``."""
+        return self._day + name

@@ -157,6 +157,13 @@ class LedgerStream:
             found += [fact for fact in rows if isinstance(fact, Fact) and fact.kind in KINDS]
         return found
 
+    async def day(self, name: str, cursor: int, count: int) -> tuple[int, Mapping[bytes, bytes]]:
+        """About `count` calls of a day (projections/days.py) and the cursor of the next ones, 0 after the last. Begin
+        with 0. A call may come in two portions while the hash grows."""
+        async with self._within():
+            told: Any = await self._redis.hscan(self.keys.day(name), cursor, count=count)
+            return int(told[0]), told[1]
+
     async def keys_of(self, refs: Sequence[bytes]) -> dict[bytes, frozenset[bytes]]:
         """Keys of the facts the stream has of each call, by its index."""
         async with self._within():

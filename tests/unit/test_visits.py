@@ -50,7 +50,8 @@ WAYS: dict[str, tuple[Iterable[e.Event], str]] = {
          *joined(24, T2)],
         "12345,1000,answered,3000,general;110,10000,answered,2000,"),
     "the seat withdrew its key": (
-        [QUEUED, TAKEN, *started(10), e.TransferCancelled(REF, us(12), T1, "1001")], "12345,1000,answered,3000,general"),
+        [QUEUED, TAKEN, *started(10), e.TransferCancelled(REF, us(12), T1, "1001")],
+        "12345,1000,answered,3000,general"),
     "refused at the door": (
         [QUEUED, TAKEN, e.TransferRefused(REF, us(12), T1, "1001", "bounce", "12345")],
         "12345,1000,answered,3000,general"),

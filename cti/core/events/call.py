@@ -63,8 +63,8 @@ class CallerOverflowed(Event):
 
 @dataclass(frozen=True, slots=True)
 class SeatAnswered(Event):
-    """A person picked up at a seat. ``takes``: ``queue`` (first answer), ``recall`` or ``callback``. ``kind``: general |
-    dedicated | remote (of another site)."""
+    """A person picked up at a seat. ``takes``: ``queue`` (first answer), ``recall`` or ``callback``. ``kind``: general
+    | dedicated | remote (of another site)."""
 
     seat: str
     platform: str
