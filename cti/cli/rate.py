@@ -27,20 +27,20 @@ from cti.settings import check_settings
 
 VIEWS = {"caller": "来电 caller", "queue": "队列 queue"}
 KINDS = {"general": "普通席 general", "dedicated": "专席 dedicated", "remote": "异地席 remote",
-         "outside": "外线 outside", "": "无人接 nobody"}  # fmt: skip
+         "outside": "外线 outside", "": "无人接或未记 none"}  # fmt: skip
 
 
 @click.command("rate")
 @click.option("--day", default="", metavar="2026-11-25", help="某日 / a day")
 @click.option("--month", default="", metavar="2026-11", help="某月 / a month")
 @click.option("--hours", default=0, type=int, metavar="24", help="最近若干小时 / the last hours")
-@click.option("--by", default="", type=click.Choice(["", *BYS]), help="分组 / in groups")
+@click.option("--by", type=click.Choice(BYS), help="分组 / in groups")
 @click.option("--buckets", is_flag=True, help="每 15 分钟，以及每个滚动 24 小时 / by 15 min, and every rolling 24 h")
 @click.option("--short-abandon", "short", type=float, metavar="S",
               help="短时放弃阈值，秒 / threshold of short abandons, seconds  [default: site.yaml]")  # fmt: skip
 @STATE
 @JSON
-def rate(day: str, month: str, hours: int, by: str, buckets: bool, short: float | None, state: Path,
+def rate(day: str, month: str, hours: int, by: str | None, buckets: bool, short: float | None, state: Path,
          as_json: bool) -> None:  # fmt: skip
     """人工接通率（以账本为准）/ the official answer rate, counted from the ledger, with its rule.
 
@@ -55,7 +55,7 @@ def rate(day: str, month: str, hours: int, by: str, buckets: bool, short: float 
     """
     here = instance(state)
     try:
-        wanted = asked(now_us(), day=day, month=month, hours=hours, by=by, buckets=buckets,
+        wanted = asked(now_us(), day=day, month=month, hours=hours, by=by or "", buckets=buckets,
                        short_s=_configured(here) if short is None else short)  # fmt: skip
     except (BadAsk, BadPeriod) as why:
         click.echo(str(why), err=True)
@@ -96,7 +96,7 @@ def _configured(here: Mapping[str, object]) -> float:
 def _table(report: dict[str, Any]) -> Table:
     adjusted = any(view["short_abandons"] for view in report["views"].values())
     title = f"人工接通率 answer rate {report['span']}  {_local(report['from'])} – {_local(report['to'])}"
-    table = Table("口径 view", *_heads(adjusted), title=title)
+    table = Table("口径\nview", *_heads(adjusted), title=title)
     for name, view in report["views"].items():
         table.add_row(VIEWS[name], *_cells(view, adjusted), style="bold")
         for group in view.get("groups", ()):
@@ -106,16 +106,16 @@ def _table(report: dict[str, Any]) -> Table:
 
 
 def _heads(adjusted: bool) -> list[str]:
-    more = ["剔除后 adjusted"] if adjusted else []
-    return ["接通率 rate", f"≥{TARGET_PERCENT} %", *more, "请求 offered", "接通 answered", "放弃 abandoned",
-            "超时 timed out", "拒绝 refused", "改回电 callback", "15 秒 level", "均等待 ASA"]  # fmt: skip
+    more = ["剔除后\nadjusted"] if adjusted else []
+    return ["接通率\nrate", f"≥{TARGET_PERCENT} %", *more, "请求\noffered", "接通\nanswered", "放弃\ngave up",
+            "超时\ntime-out", "拒绝\nrefused", "改回电\ncallback", "15 秒\nlevel", "均等待\nASA"]  # fmt: skip
 
 
 def _cells(one: dict[str, Any], adjusted: bool) -> list[str]:
     meets = {True: "是 yes", False: "否 NO", None: "—"}[one["meets_target"]]
     shown = one["answer_rate"]
     if "share_of_offered" in one:
-        shown = f"占 {one['share_of_offered']} of all"
+        shown = f"占/of all {one['share_of_offered']}"
     asa = "—" if one["asa_ms"] is None else f"{one['asa_ms'] / 1000:.1f} s"
     more = [one["adjusted"]["answer_rate"]] if adjusted else []
     counts = [str(one[name]) for name in ("offered", "answered", "abandoned", "timed_out", "refused", "callback")]

@@ -143,7 +143,8 @@ def _group(by: By, rate: AnswerRate, total: AnswerRate) -> dict[str, Any]:
     """By seat kind a rate says nothing, for a call nobody answered has no seat: the share of all offered does."""
     told = figures(rate)
     if by == "seat-kind":
-        told |= {"answer_rate": "—", "meets_target": None, "share_of_offered": percent(rate.offered, total.offered)}
+        told |= {"answer_rate": "—", "meets_target": None, "service_level": "—",
+                 "share_of_offered": percent(rate.offered, total.offered)}  # fmt: skip
         told["adjusted"] = {"offered": rate.adjusted.offered, "answer_rate": "—", "meets_target": None}
     return told
 
