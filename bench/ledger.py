@@ -95,6 +95,11 @@ async def measure(folder: Path, appends: int, facts: int, callers: int) -> dict[
                             await asyncio.sleep(0.01)
                     await ledger.append([Fact("Warm", 0, "", {}, "service", f"warm/{name}")])
                     result[name] = await time_appends(ledger, appends, facts, callers)
+                    behind = time.perf_counter()
+                    async with asyncio.timeout(10):
+                        while name == "redis" and ledger.backlog:  # noqa: ASYNC110
+                            await asyncio.sleep(0.001)
+                    result[name]["behind_ms"] = round((time.perf_counter() - behind) * 1000, 1)
                     if (ledger.backlog > 0) is (name == "redis"):
                         raise RuntimeError(f"the facts did not go to the {name}: the figures would lie")
                     running.cancel()

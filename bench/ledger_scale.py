@@ -30,6 +30,7 @@ from cti.core.facts import Fact, FactId, decode, encode
 from cti.core.rate_report import Asked
 from cti.core.spans import day_of
 from cti.ledger.days import Days
+from cti.ledger.journal import Journal
 from cti.ledger.keys import Keys
 from cti.ledger.projections import project
 from cti.ledger.query import Query
@@ -176,7 +177,7 @@ async def measure(folder: Path, count: int, a_day: int) -> dict[str, Any]:
             await raw.config_set("appendfsync", "always")
             stream = LedgerStream(SITE, server.url, timeout=30)
             spool = Spool(folder / "spool.db", max_bytes=1 << 20)
-            query = Query(stream, spool)
+            query = Query(stream, Journal(spool))
             before = rss_mb()
             seen: list[int] = []
             began = time.perf_counter()

@@ -9,6 +9,7 @@ from cti.cli.check import check
 from cti.cli.dialtest import dialtest
 from cti.cli.disputes import disputes_command
 from cti.cli.leases import leases
+from cti.cli.ledger import ledger
 from cti.cli.look import replay, status, trace
 from cti.cli.nuisance import nuisance
 from cti.cli.plan import plan
@@ -39,6 +40,7 @@ def main() -> None:
     cti leases                    席位互借 / seats lent between sites
     cti plan start flood-dali     应急方案、演练 / emergency plans, drills
     cti recordings list           录音 / recordings: list, verify, purge
+    cti ledger verify             账本是否完整 / is the ledger whole
     cti trace REF                 一通电话的经过 / one call as a ladder
     cti seats plan                需要几席 / how many seats are needed
     cti disputes                  争议清单 / disputed decisions, for the quarterly meeting
@@ -47,7 +49,7 @@ def main() -> None:
 
 
 for command in (check, run, up, render_command, status, trace, replay, callbacks, seats, dialtest, token, recordings,
-                disputes_command, leases, nuisance, plan, rate):  # fmt: skip
+                disputes_command, leases, nuisance, plan, ledger, rate):  # fmt: skip
     main.add_command(command)
 
 if __name__ == "__main__":

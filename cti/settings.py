@@ -31,11 +31,14 @@ Seconds = Annotated[float, Field(gt=0, le=300)]
 
 
 def _redis_url(value: str) -> str:
-    if not re.fullmatch(r"(rediss?://[^\s/]+(/\d*)?(\?\S*)?|unix://\S+)", value):
+    forms = (r"rediss?://[^\s/]+(/\d*)?(\?\S*)?|unix://\S+|rediss?\+cluster://[^\s/,]+:\d+(,[^\s/,@]+:\d+)*"
+             r"|rediss?\+sentinel://[^\s/,]+:\d+(,[^\s/,@]+:\d+)*/[A-Za-z0-9._-]+(/\d+)?")  # fmt: skip
+    if not re.fullmatch(forms, value):
         raise refuse(
             "redis_url",
             "不是 Redis 地址 / not a Redis address",
-            "redis://host:port/db, rediss://… 或/or unix://…",
+            "redis://host:port/db, rediss://…, unix://…, redis+sentinel://h1:26379,h2:26379/mymaster/0 "
+            "或/or redis+cluster://h1:7000,h2:7000",
         )
     return value
 

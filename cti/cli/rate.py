@@ -6,7 +6,6 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from cti.cli.look import JSON, STATE, instance
+from cti.cli.look import JSON, instance
+from cti.cli.run import CONFIG
+from cti.cli.where import STATE, Place, where
 from cti.clock import now_us
 from cti.core.answer_rate import BYS, TARGET_PERCENT
 from cti.core.disputes import BadPeriod
@@ -39,9 +40,10 @@ KINDS = {"general": "普通席 general", "dedicated": "专席 dedicated", "remot
 @click.option("--short-abandon", "short", type=float, metavar="S",
               help="短时放弃阈值，秒 / threshold of short abandons, seconds  [default: site.yaml]")  # fmt: skip
 @STATE
+@CONFIG
 @JSON
-def rate(day: str, month: str, hours: int, by: str | None, buckets: bool, short: float | None, state: Path,
-         as_json: bool) -> None:  # fmt: skip
+def rate(day: str, month: str, hours: int, by: str | None, buckets: bool, short: float | None,
+         state: Path | None, config: Path | None, as_json: bool) -> None:  # fmt: skip
     """人工接通率（以账本为准）/ the official answer rate, counted from the ledger, with its rule.
 
     不写时间为今日、最近 24 小时、本月。磁盘暂存、尚未入账的不在内 /
@@ -53,15 +55,15 @@ def rate(day: str, month: str, hours: int, by: str | None, buckets: bool, short:
     cti rate --month 2026-11 --short-abandon 5
     cti rate --hours 24 --buckets --json | jq '.reports[].rolling_24h_worst'
     """
-    here = instance(state)
+    place = where(state, config)
     try:
         wanted = asked(now_us(), day=day, month=month, hours=hours, by=by or "", buckets=buckets,
-                       short_s=_configured(here) if short is None else short)  # fmt: skip
+                       short_s=_configured(place, config) if short is None else short)  # fmt: skip
     except (BadAsk, BadPeriod) as why:
         click.echo(str(why), err=True)
         sys.exit(2)
     try:
-        reports = asyncio.run(_read(str(here["site"]), f"redis://127.0.0.1:{here['redis']}/0", wanted))
+        reports = asyncio.run(_read(place, wanted))
     except StreamAway as why:
         click.echo(f"账本没有应答 / the ledger does not answer: {why}", err=True)
         sys.exit(1)
@@ -78,19 +80,21 @@ def rate(day: str, month: str, hours: int, by: str | None, buckets: bool, short:
         console.print(Text(one["en"], style="dim"))
 
 
-async def _read(site: str, url: str, wanted: tuple[Asked, ...]) -> list[dict[str, Any]]:
-    days = Days(site, url, timeout=5.0)
+async def _read(place: Place, wanted: tuple[Asked, ...]) -> list[dict[str, Any]]:
+    days = Days(place.site, place.redis, timeout=5.0)
     try:
         return [(await days.report(one)).figures() for one in wanted]
     finally:
         await days.close()
 
 
-def _configured(here: Mapping[str, object]) -> float:
-    """The site's own threshold; of a configuration that cannot be read, none is (`cti check` says why)."""
-    path = Path(str(here.get("config", ""))) / "site.yaml"
-    settings, _ = check_settings(path if path.is_file() else None)
-    return settings.answer_rate.short_abandon if settings else 0.0
+def _configured(place: Place, config: Path | None) -> float:
+    """The site's own threshold: of the folder that was named, else of the one its instance runs with."""
+    if place.state is not None and config is None:
+        own, _ = check_settings(Path(str(instance(place.state)["config"])) / "site.yaml")
+        if own is not None:
+            return own.answer_rate.short_abandon
+    return place.settings.answer_rate.short_abandon
 
 
 def _table(report: dict[str, Any]) -> Table:

@@ -3,9 +3,12 @@
 | file | knows |
 |---|---|
 | ledger.py | the one door; Redis away and back; checkpoints |
-| writer.py | order, duplicates, stream or spool, draining (with remembered.py) |
-| stream.py | the Redis stream and its index by call |
-| spool.py  | the local file that stands in for Redis |
+| writer.py | ids, repeats; an append is durable once the journal has it (with remembered.py) |
+| journal.py | what waits for Redis, and what Redis was given lately; on spool.py, the local file |
+| drain.py  | from the journal to Redis, each fact once |
+| stream.py | the Redis stream, its hash chain; connect.py: one server, Sentinel, Cluster; keys.py: all names |
+| projections/ | what is kept beside the stream to be asked quickly, and can be made again from it |
+| anchors.py | the chain's newest hash, noted on the local disk |
 | query.py  | how to read: by call, by time, all of it; rebuilding the projections |
 | cel.py    | Asterisk's own record, for the time we were away |
 | meter.py  | what is counted |

@@ -17,6 +17,7 @@ class Keys:
     def __init__(self, site: str) -> None:
         if not _SITE.match(site):
             raise ValueError(f"site {site!r} must consist of letters, digits, '_', '.' and '-'")
+        self.site = site
         self.prefix = f"cti:{{{site}}}:"
         self.ledger = self.prefix + "ledger"
         """stream, one entry a fact; never trimmed but by the retention policy, no TTL"""
@@ -24,6 +25,8 @@ class Keys:
         """hash, name to "stamp value": how far a reader of ours has come"""
         self.decisions = self.prefix + "decisions"
         """sorted set of ids of decisions and disputes; small"""
+        self.chain_start = self.prefix + "chain-start"
+        """the hash that the first entry follows, once older ones were archived and taken out"""
         self._day = self.prefix + "day:"
         self._call = self.prefix.encode() + b"call:"
 

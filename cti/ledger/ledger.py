@@ -2,11 +2,11 @@
 
 Knows: when to try Redis again, where checkpoints live. Must not know: what a fact means, who reads it.
 
-    append ──► Redis answers in time, nothing spooled ──────► stream
-           └─► Redis away or slow, or the spool not empty ──► spool ──(run: drain, in order)──► stream
+    append ──► journal (local disk, fsync) ──► the caller's turn goes on
+                   └──(run: drain, in order)──► stream in Redis
 
-A call never waits for Redis: an append costs one round trip, or `append_timeout` once and from then on a
-local fsync until Redis is back and the spool drained.
+A call never waits for Redis: an append costs one local fsync, whether Redis is there, slow or away. Only while the disk
+takes nothing do facts go straight to Redis.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
+import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from typing import NoReturn
@@ -21,6 +22,8 @@ from typing import NoReturn
 import structlog
 
 from cti.core.facts import CorruptFact, Fact, FactId
+from cti.ledger.anchors import Anchors
+from cti.ledger.journal import Journal
 from cti.ledger.meter import LedgerMeter, NoMeter
 from cti.ledger.query import Query, Told
 from cti.ledger.spool import Checkpoint, Spool, SpoolError
@@ -33,17 +36,22 @@ _log = structlog.get_logger(__name__)
 
 FIRST_RETRY, LAST_RETRY = 0.05, 1.0  # seconds between attempts to reach Redis: doubled each time, with jitter
 LOOK_EVERY = 1.0  # seconds between looks at an idle link
+LINGER = 0.003  # seconds until journaled facts go to Redis: what a key sets off is not slowed by it, and goes as one
+SETTLE_S = 0.5  # for who reads Redis alone: it is some milliseconds behind the disk
+ANCHORS = "ledger-anchors.txt"
+"""beside the spool's file"""
 DAY = 86_400
 
 
 class Ledger:
-    """The ledger of one `site`, in Redis at `redis_url` and in the file `spool_path` while Redis is away.
+    """The ledger of one `site`, in Redis at `redis_url` by way of the file `spool_path`.
 
-    `now_ms`: milliseconds since the epoch, for ids.  `append_timeout`: seconds an append waits for Redis.
+    `now_ms`: milliseconds since the epoch, for ids.  `append_timeout`: seconds an append waits for Redis where the disk
+    takes nothing.
     `redis_timeout`: seconds for everything else (reading, draining).  `spool_bytes`: bound of the spool.
     `remember_keys`, `remember_for`: how many keys, of how many past seconds, are known as told.
 
-    `run` must be running for facts to reach Redis; without it they are spooled. Close with `aclose`.
+    `run` must be running for facts to reach Redis; without it they stay on the disk. Close with `aclose`.
     Raises ValueError for a site or URL that cannot be used.
     """
 
@@ -67,13 +75,16 @@ class Ledger:
         self._awake = asyncio.Event()
         self._stream = LedgerStream(site, redis_url, timeout=redis_timeout)
         self._spool = Spool(spool_path, max_bytes=spool_bytes)
-        self._query = Query(self._stream, self._spool)
+        self._journal = Journal(self._spool)
+        self._query = Query(self._stream, self._journal)
         self._writer = Writer(
-            self._stream, self._spool, now_ms=now_ms, meter=self._meter, append_timeout=append_timeout,
+            self._stream, self._spool, self._journal, now_ms=now_ms, meter=self._meter, append_timeout=append_timeout,
             remembered=remember_keys, wake=self._awake.set,
         )  # fmt: skip
+        self._anchors = Anchors(spool_path.with_name(ANCHORS))
         self._corrupt = 0
         self._stamp = 0
+        self._last_word = False  # Redis was there as `run` ended: what waits is moved before we close
 
     # ---- writing
 
@@ -81,8 +92,9 @@ class Ledger:
         """Return once `facts` are durable, with their ids in the same order.
 
         Never raises for Redis or the disk. A fact whose key was told before is skipped and answered with the
-        id it has. A fact that neither Redis nor the spool took has no id in the answer and is counted as
-        lost. The id of a spooled fact rises if another writer takes its place before it is drained.
+        id it has. The id of a fact on the disk rises if another writer takes its place before it is moved.
+        Facts that neither the disk nor Redis takes are held in memory, and written as soon as one of them does; the
+        20,001st is lost: it has no id in the answer and is counted. (Asterisk's own file has most of them too.)
         Raises TypeError for data that is not flat.
         Cancelled, the facts may or may not be written; telling them again is safe.
         """
@@ -106,25 +118,37 @@ class Ledger:
                 await asyncio.sleep(retry * random.uniform(0.5, 1.0))
                 retry = min(LAST_RETRY, retry * 2)
         finally:
+            self._last_word = self._writer.link_up
             self._writer.disconnect()
 
     async def _keep_up(self) -> None:
         while True:
             self._awake.clear()
+            await self._writer.drain()
             await self._writer.finish()
             await self._writer.drain()
+            await self._writer.tidy()
+            self._anchors.look(self._stream.end, time.monotonic())
             self._count_corrupt()
-            with contextlib.suppress(TimeoutError):
+            try:
                 async with asyncio.timeout(LOOK_EVERY):
                     await self._awake.wait()
+            except TimeoutError:
+                await self._stream.ping()
+            else:
+                await asyncio.sleep(LINGER)
             if not self._writer.link_up:  # an append found out; it has told why
                 return
-            await self._stream.ping()
 
     async def aclose(self) -> None:
-        """Finish what is half written, close Redis and the file. What is spooled stays for the next life."""
+        """Finish what is half written, close Redis and the file. What Redis did not take stays for the next life."""
         try:
             await self._writer.finish()
+            if self._last_word:
+                with contextlib.suppress(StreamAway, SpoolError, TimeoutError):
+                    async with asyncio.timeout(SETTLE_S):
+                        await self._writer.drain()
+            await self._writer.tidy(0)
             await self._stream.close()
         finally:
             await self._spool.close()
@@ -156,7 +180,9 @@ class Ledger:
         return await self._query.recent_keys(since_ms)
 
     async def decisions(self, since_ms: int) -> list[Fact]:
-        """See `LedgerStream.decisions`; what still waits in the spool is not in it. Raises StreamAway."""
+        """See `LedgerStream.decisions`; what waits on the disk for a Redis that is away is not in it. Raises
+        StreamAway."""
+        await self._settled()
         return await self._stream.decisions(since_ms)
 
     async def top(self) -> FactId:
@@ -180,6 +206,7 @@ class Ledger:
         try:
             await self._spool.set_checkpoint(name, new)
         finally:
+            await self._settled()  # Redis' place must not be ahead of its facts
             if self._writer.link_up:
                 try:
                     await self._stream.set_checkpoints({name: str(new)})
@@ -203,6 +230,11 @@ class Ledger:
         local = (await self._local_checkpoints()).get(name)
         return local.stamp if local else None
 
+    async def _settled(self) -> None:
+        """Until Redis has what was appended before; not longer than `SETTLE_S`, nor while it is away."""
+        if self._writer.link_up:
+            await self._journal.emptied(SETTLE_S)
+
     async def _local_checkpoints(self) -> dict[str, Checkpoint]:
         try:
             return await self._spool.checkpoints()
@@ -225,8 +257,8 @@ class Ledger:
 
     @property
     def backlog(self) -> int:
-        """Facts in the spool, waiting for Redis."""
-        return self._spool.rows
+        """Facts on the local disk that Redis does not have yet."""
+        return self._writer.waiting
 
     @property
     def link_up(self) -> bool:

@@ -16,7 +16,8 @@ from typing import TypeAlias
 import structlog
 
 from cti.core.facts import CorruptFact, Fact, FactId, decode
-from cti.ledger.spool import Spool, SpoolError
+from cti.ledger.journal import Journal
+from cti.ledger.spool import SpoolError
 from cti.ledger.stream import Entry, LedgerStream
 
 _log = structlog.get_logger(__name__)
@@ -29,11 +30,11 @@ REBUILD_PAGE = 2000  # larger: more facts of a call are in one page, so fewer co
 
 
 class Query:
-    """Reads `stream` and, behind it, `spool`."""
+    """Reads `stream` and, behind it, `journal`."""
 
-    def __init__(self, stream: LedgerStream, spool: Spool) -> None:
+    def __init__(self, stream: LedgerStream, journal: Journal) -> None:
         self._stream = stream
-        self._spool = spool
+        self._journal = journal
 
     async def since(self, first: FactId | None) -> AsyncIterator[Told]:
         """Every fact from `first` on (None: the oldest), once, in order: the stream, then what is spooled.
@@ -128,11 +129,9 @@ class Query:
 
     async def _spooled(self) -> list[Entry]:
         found: list[Entry] = []
-        after = 0
         try:
-            while rows := await self._spool.head(PAGE, after):
+            async for rows in self._journal.pages():
                 found += [(row.id, row.fields) for row in rows]
-                after = rows[-1].pos
         except SpoolError as error:  # what Redis has is worth telling; the disk's share is told when it is mended
             _log.error("spool_unusable", reason=str(error))
         return found

@@ -1,4 +1,4 @@
-"""The spool: facts on the local disk while Redis is away, and the checkpoints' local copy.
+"""The spool: facts on the local disk on their way to Redis, and the checkpoints' local copy.
 
 Knows: one SQLite file (WAL, synchronous=FULL: a fact is on the disk when `add` returns) and one thread.
 Must not know: Redis, when to drain, what a fact means.
@@ -66,6 +66,15 @@ class Spooled:
 
 
 @dataclass(frozen=True, slots=True)
+class Added:
+    """`kept`: how many entries, from the first, are on the disk now; fewer than given: the spool is full. `rows`: those
+    that are new there; a key that was there already counts as kept."""
+
+    kept: int
+    rows: tuple[Spooled, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Checkpoint:
     """A reader's place, e.g. the CEL offset. The larger `stamp` (milliseconds) is the newer one."""
 
@@ -105,21 +114,17 @@ class Spool:
         """Open or create the file; count what an earlier life left in it. Repeating it does nothing."""
         await self._run(lambda db: None)
 
-    async def add(self, entries: Sequence[tuple[FactId, Mapping[bytes, bytes]]]) -> int:
-        """Write `entries` in order and return how many, from the first, are on the disk now.
-
-        Fewer than given: the spool is full and the rest was refused. A key that is there already counts as
-        written. Raises SpoolError when the disk fails; then none of them is certain.
-        """
+    async def add(self, entries: Sequence[tuple[FactId, Mapping[bytes, bytes]]]) -> Added:
+        """Write `entries` in order. Raises SpoolError when the disk fails; then none of them is certain."""
         return await self._run(lambda db: self._add(db, entries))
 
     async def head(self, most: int, after: int = 0) -> list[Spooled]:
         """Return up to `most` facts in order, behind position `after`. Damaged rows are set aside."""
         return await self._run(lambda db: self._head(db, most, after))
 
-    async def remove(self, positions: Sequence[int]) -> None:
-        """Forget facts that Redis has for certain."""
-        await self._run(lambda db: self._remove(db, positions))
+    async def remove(self, rows: Sequence[tuple[int, FactId]]) -> None:
+        """Forget facts, by place and id, that Redis has for certain."""
+        await self._run(lambda db: self._remove(db, rows))
 
     async def renumber(self, first_pos: int, above: FactId) -> list[Spooled]:
         """Give the facts from `first_pos` on ids above `above`, rising in order; return those that changed.
@@ -218,17 +223,20 @@ class Spool:
             with contextlib.suppress(sqlite3.Error):
                 self._count(self._db)
 
-    def _add(self, db: sqlite3.Connection, entries: Sequence[tuple[FactId, Mapping[bytes, bytes]]]) -> int:
+    def _add(self, db: sqlite3.Connection, entries: Sequence[tuple[FactId, Mapping[bytes, bytes]]]) -> Added:
+        rows: list[Spooled] = []
         for done, (fact_id, fields) in enumerate(entries):
             body = msgspec.msgpack.encode(dict(fields))
             size = len(body) + _OVERHEAD
             if self.bytes + size > self._max_bytes:
-                return done
+                return Added(done, tuple(rows))
             row = (str(fact_id), fields.get(b"key", b""), body, _crc(str(fact_id), body))
-            if db.execute("INSERT OR IGNORE INTO fact (id, key, fields, crc) VALUES (?,?,?,?)", row).rowcount:
+            new = db.execute("INSERT OR IGNORE INTO fact (id, key, fields, crc) VALUES (?,?,?,?)", row)
+            if new.rowcount:
+                rows.append(Spooled(int(new.lastrowid or 0), fact_id, fields))
                 self.rows += 1
                 self.bytes += size
-        return len(entries)
+        return Added(len(entries), tuple(rows))
 
     def _head(self, db: sqlite3.Connection, most: int, after: int) -> list[Spooled]:
         """Damaged rows do not count towards `most`, so an empty answer means there is nothing more."""
@@ -256,9 +264,11 @@ class Spool:
         self.corrupt_rows += 1
         _log.error("spool_row_corrupt", pos=pos)
 
-    def _remove(self, db: sqlite3.Connection, positions: Sequence[int]) -> None:
-        for pos in positions:
-            for (size,) in db.execute("DELETE FROM fact WHERE pos = ? RETURNING length(fields)", (pos,)):
+    def _remove(self, db: sqlite3.Connection, rows: Sequence[tuple[int, FactId]]) -> None:
+        for pos, fact_id in rows:  # by id too: a file moved aside begins its positions anew
+            gone = db.execute(
+                "DELETE FROM fact WHERE pos = ? AND id = ? RETURNING length(fields)", (pos, str(fact_id)))
+            for (size,) in gone:
                 self.rows -= 1
                 self.bytes -= size + _OVERHEAD
 

@@ -16,13 +16,12 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from redis.asyncio import Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
 from redis.exceptions import RedisError, ResponseError
 
+from cti.core.chain import FIELD, genesis, link
 from cti.core.disputes import KINDS
 from cti.core.facts import Fact, FactId, decode
+from cti.ledger.connect import connect
 from cti.ledger.keys import Keys
 from cti.ledger.projections import project
 
@@ -63,25 +62,32 @@ class LedgerStream:
     def __init__(self, site: str, url: str, *, timeout: float) -> None:
         self.keys = Keys(site)
         self._timeout = timeout
-        # No retries inside: what to do instead is decided in writer.py. No socket_timeout either: the time is bounded
-        # by `_within`, and redis-py would use asyncio.wait_for, which before Python 3.12 swallows a cancellation that
-        # comes together with its result (bpo-37658): `Ledger.run` then went on after it was cancelled.
-        self._redis: Redis = Redis.from_url(url, retry=Retry(NoBackoff(), 0), protocol=2, socket_timeout=None)
+        self._redis: Any = connect(url)
         for name in ("XRANGE", "XREVRANGE"):
-            self._redis.set_response_callback(name, _as_told)  # type: ignore[arg-type]
+            self._redis.set_response_callback(name, _AS_TOLD)
+        self._end: bytes | None = None
+        """hash of the newest entry, as long as nothing says that we may be wrong"""
+        self.end: tuple[FactId, bytes] | None = None
+        """id and hash of the last entry that was written for certain"""
 
     # ---- writing
 
     async def append(self, entries: Sequence[Entry], limit: float | None = None) -> Appended:
         """Write `entries` (ids rising) as one MULTI/EXEC: after a crash of Redis all or none are there.
 
-        `limit`: seconds, where they are fewer than the stream's time-out.
+        Each gets its hash (cti.core.chain). Sent again after an answer that was lost it gets the very same one, for
+        what it follows is read from the stream then. `limit`: seconds, where they are fewer than the stream's time-out.
         """
         async with self._within(limit):
-            pipe = self._redis.pipeline(transaction=True)
+            before, self._end = self._end or await self._chain_end(), None
+            chained = []
             for fact_id, fields in entries:
-                pipe.xadd(self.keys.ledger, dict(fields), id=str(fact_id))  # type: ignore[arg-type]
-            self._project(pipe, entries)
+                before = link(before, str(fact_id), fields)
+                chained.append((fact_id, {**fields, FIELD: before}))
+            pipe = self._redis.pipeline(transaction=True)
+            for fact_id, fields in chained:
+                pipe.xadd(self.keys.ledger, fields, id=str(fact_id))
+            self._project(pipe, chained)
             answers: list[Any] = await pipe.execute(raise_on_error=False)
             refused = []
             for entry, answer in zip(entries, answers, strict=False):
@@ -89,7 +95,17 @@ class LedgerStream:
                     refused.append(entry)
                 elif isinstance(answer, Exception):
                     raise answer
-            return await self._judge(refused) if refused else Appended()
+            if refused:
+                return await self._judge(refused)
+            self._end = before
+            if entries:
+                self.end = entries[-1][0], before
+            return Appended()
+
+    async def _chain_end(self) -> bytes:
+        """The hash of the newest entry, else what a ledger begins with: it is empty, or older than the chain."""
+        newest = _entries(await self._redis.xrevrange(self.keys.ledger, "+", "-", 1))
+        return (newest[0][1].get(FIELD) if newest else None) or genesis(self.keys.site)
 
     async def reindex(self, entries: Sequence[Entry]) -> None:
         """Write what is projected from entries of the stream again."""
@@ -97,6 +113,27 @@ class LedgerStream:
             pipe = self._redis.pipeline(transaction=False)
             self._project(pipe, entries)
             await pipe.execute()
+
+    async def start_of_chain(self) -> bytes | None:
+        """The hash that the first entry follows, where older ones were archived and taken out; None: nothing was."""
+        async with self._within():
+            found: bytes | None = await self._redis.get(self.keys.chain_start)
+            return found
+
+    async def differing(self, entries: Sequence[Entry]) -> int:
+        """How many of the values projected from these entries are not in Redis as they should be."""
+        wanted: list[tuple[tuple[bytes | str | int, ...], Any]] = []
+        for command, key, *rest in project(self.keys, entries):
+            if command == "ZADD":
+                wanted += [(("ZSCORE", key, rest[n + 1]), rest[n]) for n in range(0, len(rest), 2)]
+            elif command == "HSET":
+                wanted += [(("HGET", key, rest[n]), rest[n + 1]) for n in range(0, len(rest), 2)]
+        async with self._within():
+            pipe = self._redis.pipeline(transaction=False)
+            for question, _ in wanted:
+                pipe.execute_command(*question)
+            answers = await pipe.execute()
+        return sum(not _same(answer, value) for answer, (_, value) in zip(answers, wanted, strict=True))
 
     def _project(self, pipe: Any, entries: Sequence[Entry]) -> None:
         for command in project(self.keys, entries):
@@ -134,6 +171,11 @@ class LedgerStream:
         async with self._within():
             high = "+" if below is None else f"({below}"
             return _entries(await self._redis.xrevrange(self.keys.ledger, high, "-", count))
+
+    async def count(self) -> int:
+        """How many entries there are."""
+        async with self._within():
+            return int(await self._redis.xlen(self.keys.ledger))
 
     async def at(self, ids: Sequence[FactId]) -> list[Fields | None]:
         """The entries that stand at `ids`, None where there is none."""
@@ -223,6 +265,15 @@ def _text(raw: bytes) -> str:
 
 def _as_told(answer: Any, **_options: Any) -> Any:
     return answer
+
+
+_AS_TOLD: Any = _as_told
+
+
+def _same(answer: Any, value: bytes | str | int) -> bool:
+    if isinstance(answer, float):
+        return answer == float(value)
+    return bool(answer == (value if isinstance(value, bytes) else str(value).encode()))
 
 
 def _entries(answer: Any) -> list[Entry]:

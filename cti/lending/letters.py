@@ -17,13 +17,11 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Final
 
-from redis.asyncio import Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 from cti.core import lease_model as e
 from cti.core.lease_model import Lease, LeaseEvent
+from cti.ledger.connect import connect
 
 KINDS: Final[Mapping[str, type[LeaseEvent]]] = {
     kind.__name__: kind
@@ -80,13 +78,13 @@ class Letters:
     def __init__(self, site: str, url: str, *, timeout: float) -> None:
         self._site, self._timeout = site, timeout
         # As in ledger/stream.py: no retries inside, and the time is bounded here, not by redis-py.
-        self._redis: Redis = Redis.from_url(url, retry=Retry(NoBackoff(), 0), protocol=2, socket_timeout=None)
+        self._redis: Any = connect(url)
         self._last = b"$"
 
     async def send(self, to: str, letter: Letter) -> None:
         """Tell a site."""
         async with self._within():
-            await self._redis.xadd(f"cti:{{{to}}}:letters", encode(letter), maxlen=MOST, approximate=True)  # type: ignore[arg-type]
+            await self._redis.xadd(f"cti:{{{to}}}:letters", encode(letter), maxlen=MOST, approximate=True)
 
     async def read(self) -> list[Letter | ValueError]:
         """What came since, after 1 s at the latest."""

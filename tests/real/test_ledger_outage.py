@@ -11,11 +11,17 @@ import pytest
 from redis.asyncio import Redis
 from structlog.testing import capture_logs
 
+from cti.ledger.ledger import Ledger
 from cti.ledger.stream import LedgerStream
 from tests.real.ledger import SITE, Opener, drained, fact, told, until
 from tests.real.valkey_server import ValkeyServer
 
 pytestmark = pytest.mark.real
+
+
+def busy(ledger: Ledger, seconds: float = 0.2) -> None:
+    """The disk takes so long for what comes next."""
+    ledger._spool._thread.submit(time.sleep, seconds)
 
 
 @pytest.mark.parametrize("before_the_kill", [1, 40, 400])
@@ -43,22 +49,20 @@ async def test_kill_9_of_valkey_in_a_stream_of_appends(
         assert (ledger.lost, ledger.conflicts) == (0, 0)
 
 
-async def test_a_frozen_valkey_costs_one_time_out_and_doubles_nothing(
+async def test_a_frozen_valkey_costs_no_append_anything_and_doubles_nothing(
     opened: Opener, server: ValkeyServer, record_property: Callable[[str, object], None]
 ) -> None:
     async with opened() as ledger:
         await ledger.append([fact(0)])
+        await drained(ledger)
         server.freeze()
         took = []
         for n in range(1, 21):
             started = time.perf_counter()
             assert len(await ledger.append([fact(n)])) == 1
             took.append(time.perf_counter() - started)
-        record_property("first_ms", round(took[0] * 1000, 1))
-        record_property("later_ms_max", round(max(took[1:]) * 1000, 1))
-        print(f"first {took[0] * 1000:.1f} ms, later at most {max(took[1:]) * 1000:.1f} ms")
-        assert 0.05 <= took[0] < 0.15, "the time-out once (50 ms), then the disk"
-        assert max(took[1:]) < 0.05, "not again while it is away"
+        record_property("ms_max", round(max(took) * 1000, 1))
+        assert max(took) < 0.05, "the disk's time, not Redis'"
         assert ledger.backlog == 20
         server.thaw()  # it now also reads what was sent before we gave up
         await drained(ledger)
@@ -69,17 +73,16 @@ async def test_a_frozen_valkey_costs_one_time_out_and_doubles_nothing(
 
 async def test_a_cancelled_append_is_finished_once(opened: Opener, server: ValkeyServer) -> None:
     async with opened() as ledger:
-        server.freeze()
+        busy(ledger)
         first = asyncio.ensure_future(ledger.append([fact(1)]))
         second = asyncio.ensure_future(ledger.append([fact(2)]))
         third = asyncio.ensure_future(ledger.append([fact(3)]))
         await asyncio.sleep(0)
         await asyncio.sleep(0)
-        first.cancel()  # it has the turn and is waiting for Redis
+        first.cancel()  # it has the turn and is waiting for the disk
         third.cancel()  # it has not begun
         assert len(await second) == 1
         assert first.cancelled() or first.done()
-        server.thaw()
         await drained(ledger)
         assert await told(ledger) in ([1, 2], [1, 2, 3])
         await ledger.append([fact(1), fact(2), fact(3)])  # whoever was cancelled says it again
@@ -90,9 +93,9 @@ async def test_what_a_cancelled_append_began_is_finished_even_by_a_valkey_killed
     opened: Opener, server: ValkeyServer
 ) -> None:
     async with opened() as ledger:
-        server.freeze()
+        busy(ledger)
         append = asyncio.ensure_future(ledger.append([fact(1)]))
-        for _ in range(20):  # it is numbered and waits for an answer that will not come
+        for _ in range(20):  # it is numbered and waits for the disk
             await asyncio.sleep(0)
         append.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -126,11 +129,14 @@ async def test_a_valkey_that_refuses_writes_is_as_good_as_away(
 ) -> None:
     async with opened() as ledger:
         await ledger.append([fact(1)])
+        await drained(ledger)
         await raw.config_set("maxmemory", "1")
         with capture_logs() as logs:
             assert len(await ledger.append([fact(2, ref="the-ref", key="the-key")])) == 1
+            await until(lambda: any(entry["event"] == "ledger_link_lost" for entry in logs))
         assert "the-" not in str(logs), "what a fact says must not reach a log by way of an error's text"
-        assert ["OutOfMemory" in entry.get("reason", "") for entry in logs] == [True]
+        lost = [entry for entry in logs if entry["event"] == "ledger_link_lost"]
+        assert all("OutOfMemory" in entry["reason"] for entry in lost)
         assert ledger.backlog == 1
         await raw.config_set("maxmemory", "0")
         await drained(ledger)

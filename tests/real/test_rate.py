@@ -95,8 +95,8 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     config = state / "config"
     config.mkdir()
     (config / "site.yaml").write_text("answer_rate: {short_abandon: 5}\n", encoding="utf-8")
-    (state / "instance.json").write_text(
-        json.dumps({"site": "530100", "redis": server.port, "config": str(config)}), encoding="utf-8")  # fmt: skip
+    facts_of_it = {"site": "530100", "redis": server.port, "config": str(config), "ports": {"http": 1}}
+    (state / "instance.json").write_text(json.dumps(facts_of_it), encoding="utf-8")
     yield Site(server, state)
     server.kill()
     release(server.port)

@@ -6,6 +6,8 @@ import asyncio
 import os
 import signal
 import subprocess
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from cti.stack.netports import LOOPBACK
@@ -23,12 +25,21 @@ def runtime_root() -> RuntimeRoot:
 
 
 class ValkeyServer:
-    """One Valkey on 127.0.0.1:`port`, data below `state`. Ends only the process it started."""
+    """One Valkey on 127.0.0.1:`port`, data below `state`. Ends only the process it started.
 
-    def __init__(self, state: Path, port: int) -> None:
+    `more`: further options.  `sentinel`: the file of one that watches others instead.
+    """
+
+    def __init__(self, state: Path, port: int, more: Sequence[str] = (), sentinel: Path | None = None) -> None:
         self.port = port
         self.url = f"redis://{LOOPBACK}:{port}/0"
-        self._child = valkey_child(runtime_root(), state, port)
+        child, root = valkey_child(runtime_root(), state, port), runtime_root()
+        if sentinel is not None:
+            more = ("--sentinel", "--port", str(port), "--bind", LOOPBACK)
+            child = replace(child, argv=root.argv("valkey-server", str(sentinel), *more))
+        elif more:
+            child = replace(child, argv=(*child.argv, *more))
+        self._child = child
         self._process: subprocess.Popen[bytes] | None = None
 
     async def start(self) -> None:

@@ -1,0 +1,160 @@
+"""The journal: the spool's file, and in memory what of it Redis does not have yet.
+
+Knows: which rows are still to be moved, which may be forgotten. Must not know: Redis, ids, what a fact means.
+
+In memory and on disk are the same rows as long as nothing went wrong (`_whole`). After a cancelled write, a disk error
+or a long outage the file alone is asked, until both are the same again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Sequence
+from itertools import islice
+
+import structlog
+
+from cti.core.facts import FactId
+from cti.ledger.spool import Added, Spool, Spooled, SpoolError
+from cti.ledger.stream import Entry
+
+_log = structlog.get_logger(__name__)
+
+BATCH = 256  # rows at once: some 5 ms of work, in one MULTI/EXEC
+MOST = 20_000  # rows kept in memory while Redis is away, some 20 MB; and moved ones kept in the file
+KEEP_S = 60.0
+"""A replica that takes the master's place lacks the newest entries; what the file still has is given to it again."""
+SWEEP = 64  # rows removed in one transaction, which an append may have to wait for: some 0.3 ms
+
+
+class Journal:
+    """A durable queue on `spool`. Whoever holds `turn` is the only one to add rows."""
+
+    def __init__(self, spool: Spool, clock: Callable[[], float] = time.monotonic) -> None:
+        self._spool, self._clock = spool, clock
+        self.turn = asyncio.Lock()
+        self._fresh: deque[Spooled] = deque()
+        self._whole = False
+        self._gone: dict[int, tuple[FactId, float]] = {}  # moved, and still in the file; since when
+        self._cursor = 0  # all up to here is moved
+        self._sick = False
+        self._empty = asyncio.Event()
+
+    @property
+    def waiting(self) -> int:
+        """Facts that Redis does not have yet."""
+        return len(self._fresh) if self._whole else max(0, self._spool.rows - len(self._gone))
+
+    async def emptied(self, seconds: float) -> None:
+        """Until nothing waits, or so long."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while self.waiting:
+                    self._empty.clear()
+                    await self._empty.wait()
+
+    async def pages(self) -> AsyncIterator[Sequence[Spooled]]:
+        """All that waits, in order, page by page; what is added or moved meanwhile may be in it. Raises SpoolError."""
+        if self._whole:
+            yield list(self._fresh)
+            return
+        after = self._cursor
+        while rows := await self._spool.head(BATCH, after):
+            yield [row for row in rows if not self._forgotten(row)]
+            after = rows[-1].pos
+
+    def _forgotten(self, row: Spooled) -> bool:
+        """Moved, though the file still has it."""
+        return (old := self._gone.get(row.pos)) is not None and old[0] == row.id
+
+    async def add(self, entries: Sequence[Entry]) -> int:
+        """Make `entries` durable; see `Spool.add`. Raises SpoolError."""
+        try:
+            added = await self._spool.add(entries)
+            if added.kept < len(entries) and self._gone:  # full, in part of what Redis has by now
+                await self.tidy(0)
+                more = await self._spool.add(entries[added.kept :])
+                added = Added(added.kept + more.kept, added.rows + more.rows)
+        except BaseException:  # cancelled, the file may have them all the same
+            self.distrust()
+            raise
+        if self._whole:
+            self._fresh.extend(added.rows)
+            if len(self._fresh) > MOST:
+                self.distrust()
+        return added.kept
+
+    def distrust(self) -> None:
+        """Ask the file what is to be moved: it may not be what we remember."""
+        self._whole = False
+        self._fresh.clear()
+
+    async def next(self) -> Sequence[Spooled]:
+        """The next rows to be moved, in order; empty when there are none. Raises SpoolError."""
+        if self._whole:
+            return list(islice(self._fresh, BATCH))
+        rows = await self._head()
+        if len(rows) == BATCH or self.turn.locked():
+            return rows  # who has the turn may be waiting for us to move what we have
+        async with self.turn:  # nobody adds: what the file has now is all there is
+            rows = await self._head()
+            if len(rows) < BATCH:
+                self._fresh, self._whole = deque(rows), True
+        return rows
+
+    async def _head(self) -> Sequence[Spooled]:
+        """What the file has, less what it should have forgotten and could not."""
+        after, found = self._cursor, list[Spooled]()
+        while len(found) < BATCH and (rows := await self._spool.head(BATCH, after)):
+            after = rows[-1].pos
+            found += [row for row in rows if not self._forgotten(row)]
+        if found:
+            self._cursor = found[0].pos - 1
+        return found[:BATCH]
+
+    def moved(self, rows: Sequence[Spooled]) -> None:
+        """Redis has these. The file forgets them `KEEP_S` later, many at once."""
+        now = self._clock()
+        for row in rows:
+            self._gone[row.pos] = row.id, now
+        if not self._whole:
+            if not self.waiting:
+                self._empty.set()
+            return
+        if len(rows) <= len(self._fresh) and all(a is b for a, b in zip(rows, self._fresh, strict=False)):
+            for _ in rows:
+                self._fresh.popleft()
+        else:
+            places = {row.pos for row in rows}
+            self._fresh = deque(row for row in self._fresh if row.pos not in places)
+        if not self._fresh:
+            self._empty.set()
+
+    def doubt(self) -> None:
+        """Redis was away, or is another one now: what it was given lately is to be looked for there again."""
+        self._gone.clear()
+        self._cursor = 0
+        self.distrust()
+
+    async def tidy(self, keep_s: float = KEEP_S) -> None:
+        """Have the file forget what was moved longer ago. Never raises: what stays is known as moved when it is read
+        again."""
+        until = self._clock() - keep_s
+        try:
+            while rows := self._old(until):
+                await self._spool.remove(rows)
+                for pos, _ in rows:
+                    self._gone.pop(pos, None)
+        except SpoolError as error:
+            if not self._sick:
+                _log.error("spool_unusable", reason=str(error), cure="disk full? Facts go on to Redis meanwhile")
+            self._sick = True
+        else:
+            self._sick = False
+
+    def _old(self, until: float) -> list[tuple[int, FactId]]:
+        many = len(self._gone) > MOST
+        return [(pos, fact_id) for pos, (fact_id, at) in islice(self._gone.items(), SWEEP) if many or at <= until]
