@@ -14,6 +14,7 @@ from cti.cli.ledger import ledger
 from cti.cli.look import replay, status, trace
 from cti.cli.nuisance import nuisance
 from cti.cli.plan import plan
+from cti.cli.rate import rate
 from cti.cli.recordings import recordings
 from cti.cli.render import render_command
 from cti.cli.report import report
@@ -33,6 +34,7 @@ def main() -> None:
     cti run                       只起服务 / the service alone, against your Asterisk
     cti render DIR                你自己的 Asterisk 的配置 / the configuration for an Asterisk of yours
     cti status                    现在如何 / how things stand
+    cti rate                      人工接通率 / the official answer rate: day, 24 h, month
     cti seats                     席位状态 / the seats and their status
     cti token --seat 1001         接口令牌 / a token for the API
     cti callbacks                 回电任务 / who is to be called back
@@ -52,7 +54,7 @@ def main() -> None:
 
 
 for command in (check, run, up, render_command, status, trace, replay, callbacks, seats, dialtest, token, recordings,
-                disputes_command, leases, nuisance, plan, export, report, ledger):  # fmt: skip
+                disputes_command, leases, nuisance, plan, export, report, ledger, rate):  # fmt: skip
     main.add_command(command)
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ Knows: prometheus_client. Must not know: who counts. Bounds include exactly 5, 1
 
 from __future__ import annotations
 
+from collections import Counter as Counter_
 from collections.abc import Mapping
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
@@ -113,6 +114,8 @@ class Metrics:
             ("to", "by"), registry=r)  # fmt: skip
         self.kinds: Mapping[str, tuple[str, str]] = {}
         """seat → platform, kind; the directory's"""
+        self.calls_from = 0
+        """calls that ended sooner (µs) were counted before this start"""
         self.notices = Counter(
             "cti_nuisance_notices_total", "listed callers: told (heard the notice), key (pressed through), stayed",
             ("what",), registry=r)  # fmt: skip
@@ -134,6 +137,19 @@ class Metrics:
             "cti_drill_records_total", "records of drills' calls, which no other figure counts, by kind and outcome",
             ("kind", "outcome"), registry=r)  # fmt: skip
 
+    def calls_counted(self) -> Counter_[tuple[str, str]]:
+        """`cti_calls_total` by hotline and outcome."""
+        return Counter_({
+            (one.labels["hotline"], one.labels["outcome"]): int(one.value)
+            for family in self.calls.collect() for one in family.samples if one.name == "cti_calls_total"
+        })  # fmt: skip
+
+    def count_calls(self, counts: Mapping[tuple[str, str], int]) -> None:
+        """Set it to these: it goes on where it was (`cti.counting`)."""
+        self.calls.clear()
+        for labels, count in counts.items():
+            self.calls.labels(*labels).inc(count)
+
     def saw(self, fact: Fact) -> None:
         """Count one fact (`cti.ports.Meter`)."""
         self.facts.labels(fact.source).inc()
@@ -145,6 +161,8 @@ class Metrics:
             if fact.kind in DRILLED:
                 self.drills.labels(fact.kind, str(data.get("outcome", data.get("result", "")))).inc()
         elif fact.kind == "CallEnded":
+            if fact.at < self.calls_from:
+                return
             hotline = str(data["hotline"])
             self.calls.labels(hotline, str(data["outcome"])).inc()
             if data["outcome"] == "answered":

@@ -226,6 +226,13 @@ class Timers(_Section):
     """a read from Redis; a write waits 50 ms and then goes to the spool"""
 
 
+class AnswerRateSettings(_Section):
+    """How the answer rate is counted; the rule and these are printed beside the figure."""
+
+    short_abandon: Annotated[float, Field(ge=0, le=60)] = 0
+    """seconds: who gave up sooner is left out of the adjusted figure, never of the raw one; 0: nobody is"""
+
+
 class LendingSettings(_Section):
     """Seats lent between sites (config/sites.yaml); seconds, all proposals but ``skew``."""
 
@@ -262,6 +269,7 @@ class Settings(BaseSettings):
     log: LogSettings = LogSettings()
     timers: Timers = Timers()
     lending: LendingSettings = LendingSettings()
+    answer_rate: AnswerRateSettings = AnswerRateSettings()
 
 
 def check_settings(

@@ -7,20 +7,19 @@ transfers, not with facts.
 
 from __future__ import annotations
 
+import datetime as dt
 from array import array
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from cti.core import disputes as disputing
-from cti.core.answer_rate import AnswerRate
+from cti.core.answer_rate import AnswerRate, EndedCall, Tally, ended_call
 from cti.core.disputes import Dispute, Period
 from cti.core.facts import Fact, published
+from cti.core.zone import SHANGHAI
 
-LEVEL_MS = 15_000
-"""GB/T 33358-2016: 15 s to answer"""
 BUCKET_US = 900_000_000
-SHANGHAI_US = 8 * 3_600_000_000
 ENOUGH_HOUR, ENOUGH_BUCKET = 20, 8
 """fewer asked in an hour or a quarter of one: one lost call would make it the worst"""
 WORST = 10
@@ -46,14 +45,12 @@ Direction = tuple[str, str]
 
 @dataclass(frozen=True, slots=True)
 class HotlineFigures:
-    """One hotline's calls. ``outcomes``: by outcome; ``quick``: answered within `LEVEL_MS`."""
+    """One hotline's calls. ``outcomes``: all of them, also those the rate does not count."""
 
     rate: AnswerRate
     outcomes: Mapping[str, int]
-    quick: int
-    wait_ms: int
-    """sum of answered calls' waits"""
     talk_ms: int
+    """sum, of those answered"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,10 +103,10 @@ class Quarter:
     def __init__(self, over: Period) -> None:
         self._over = over
         self._calls: dict[str, Counter[str]] = defaultdict(Counter)
-        self._quick: Counter[str] = Counter()
-        self._wait: Counter[str] = Counter()
         self._talk: Counter[str] = Counter()
-        self._buckets: dict[int, Counter[str]] = defaultdict(Counter)
+        self._ended: list[EndedCall] = []
+        self._rates = Tally(over.start, over.end, by="hotline")
+        self._buckets = Tally(over.start, over.end, step=BUCKET_US)
         self._ways: dict[Direction, Counter[str]] = defaultdict(Counter)
         self._refused: dict[Direction, Counter[str]] = defaultdict(Counter)
         self._lost: Counter[Direction] = Counter()
@@ -140,16 +137,14 @@ class Quarter:
     def _count(self, fact: Fact) -> None:
         data = fact.data
         if fact.kind == "CallEnded":
-            arrived, hotline, outcome = int(str(data["arrived_at"])), str(data["hotline"]), str(data["outcome"])
-            if not self._over.holds(arrived):
+            call, talk_ms = ended_call(data), int(str(data["talk_ms"]))
+            if not self._over.holds(call.arrived_at):
                 return
-            self._calls[hotline][outcome] += 1
-            self._buckets[arrived // BUCKET_US][outcome] += 1
-            if outcome == "answered":
-                wait = int(str(data["wait_ms"]))
-                self._quick[hotline] += wait <= LEVEL_MS
-                self._wait[hotline] += wait
-                self._talk[hotline] += int(str(data["talk_ms"]))
+            self._calls[call.hotline][call.outcome] += 1
+            self._talk[call.hotline] += talk_ms if call.outcome == "answered" else 0
+            self._ended.append(call)
+            if len(self._ended) == 1_000:  # a portion: one by one costs three times as much
+                self._tally()
         elif fact.kind == "TransferEnded":
             if not self._over.holds(int(str(data["started_at"]))):
                 return
@@ -167,6 +162,11 @@ class Quarter:
             self._overflows[str(data["line"]), str(data["to"]), str(data["why"])] += 1
         elif fact.kind == "LeaseMoved":
             self._lease(fact)
+
+    def _tally(self) -> None:
+        self._rates.add(self._ended)
+        self._buckets.add(self._ended)
+        self._ended = []
 
     def _lease(self, fact: Fact) -> None:
         """From active to the next state is lent, as far as it lies in the period."""
@@ -190,15 +190,19 @@ class Quarter:
         for way, since in self._active.values():
             self._lent(way, since, now)
         self._active = {}
-        hotlines = {name: self._hotline([name]) for name in sorted(self._calls)}
+        self._tally()
+        rates, buckets = self._rates.groups, self._buckets.buckets
+        hotlines = {name: HotlineFigures(rates.get(name, AnswerRate()), dict(self._calls[name]), self._talk[name])
+                    for name in sorted(self._calls)}  # fmt: skip
+        outcomes = sum(self._calls.values(), Counter[str]())
         found = disputing.disputes(self._decisions, self._over)
         ways = {way: self._transfers(way) for way in sorted(self._ways)}
         return Figures(
-            over=self._over, calls=sum(sum(one.values()) for one in self._calls.values()),
-            total=self._hotline(list(self._calls)), hotlines=hotlines,
-            days=_spans(self._buckets, 96), week=_week(self._buckets),
-            worst_hours=_worst(_spans(self._buckets, 4), ENOUGH_HOUR),
-            worst_buckets=_worst(_spans(self._buckets, 1), ENOUGH_BUCKET),
+            over=self._over, calls=sum(outcomes.values()),
+            total=HotlineFigures(self._rates.total if rates else AnswerRate(), outcomes, sum(self._talk.values())),
+            hotlines=hotlines, days=_spans(self._over, buckets, 96), week=_week(self._over, buckets),
+            worst_hours=_worst(_spans(self._over, buckets, 4), ENOUGH_HOUR),
+            worst_buckets=_worst(_spans(self._over, buckets, 1), ENOUGH_BUCKET),
             transfers=ways, disputes=tuple(found),
             decisions=sum(f.kind == "ConferenceDecided" and self._over.holds(f.at) for f in self._decisions),
             overflows=dict(self._overflows.most_common()),
@@ -206,24 +210,10 @@ class Quarter:
             topics=dict(self._topics.most_common()), facts=self._facts,
         )  # fmt: skip
 
-    def _hotline(self, names: Iterable[str]) -> HotlineFigures:
-        outcomes: Counter[str] = Counter()
-        quick = wait = talk = 0
-        for name in names:
-            outcomes.update(self._calls[name])
-            quick, wait, talk = quick + self._quick[name], wait + self._wait[name], talk + self._talk[name]
-        return HotlineFigures(rate_of(outcomes), dict(outcomes), quick, wait, talk)
-
     def _transfers(self, way: Direction) -> Transfers:
         answers = sorted(self._answers[way])
         return Transfers(dict(self._ways[way]), dict(self._refused[way]), self._lost[way], rank(answers, 50),
                          rank(answers, 95))  # fmt: skip
-
-
-def rate_of(outcomes: Mapping[str, int]) -> AnswerRate:
-    """The rate of counted outcomes: the one place where this report and `cti.core.answer_rate` meet."""
-    told = ("answered", "abandoned", "timeout", "refused", "callback")
-    return AnswerRate(*(outcomes.get(name, 0) for name in told))
 
 
 def rank(sorted_values: list[int], percent: int) -> int | None:
@@ -231,22 +221,24 @@ def rank(sorted_values: list[int], percent: int) -> int | None:
     return sorted_values[max(0, -(-len(sorted_values) * percent // 100) - 1)] if sorted_values else None
 
 
-def _spans(buckets: Mapping[int, Counter[str]], size: int) -> tuple[Span, ...]:
-    """Buckets put together by ``size``, days and hours of Asia/Shanghai."""
-    shift = SHANGHAI_US // BUCKET_US
-    joined: dict[int, Counter[str]] = defaultdict(Counter)
-    for bucket, outcomes in buckets.items():
-        joined[(bucket + shift) // size].update(outcomes)
-    return tuple(Span((n * size - shift) * BUCKET_US, rate_of(joined[n])) for n in sorted(joined))
+def _spans(over: Period, buckets: Sequence[AnswerRate], size: int) -> tuple[Span, ...]:
+    """Neighbouring buckets put together by ``size``, from the period's first instant on; those in which nobody asked
+    are left out."""
+    return tuple(
+        Span(over.start + n * BUCKET_US, rate)
+        for n in range(0, len(buckets), size)
+        if (rate := sum(buckets[n : n + size], AnswerRate())).offered
+    )
 
 
-def _week(buckets: Mapping[int, Counter[str]]) -> dict[tuple[int, int], AnswerRate]:
-    shift = SHANGHAI_US // BUCKET_US
-    joined: dict[tuple[int, int], Counter[str]] = defaultdict(Counter)
-    for bucket, outcomes in buckets.items():
-        day, part = divmod(bucket + shift, 96)
-        joined[(day + 3) % 7, part // 4].update(outcomes)  # 1970-01-01 was a Thursday
-    return {when: rate_of(outcomes) for when, outcomes in joined.items()}
+def _week(over: Period, buckets: Sequence[AnswerRate]) -> dict[tuple[int, int], AnswerRate]:
+    first = dt.datetime.fromtimestamp(over.start / 1e6, SHANGHAI).weekday()
+    joined: dict[tuple[int, int], AnswerRate] = {}
+    for n, rate in enumerate(buckets):
+        if rate.offered:
+            when = (first + n // 96) % 7, n % 96 // 4
+            joined[when] = joined.get(when, AnswerRate()) + rate
+    return joined
 
 
 def _worst(spans: tuple[Span, ...], enough: int) -> tuple[Span, ...]:

@@ -31,6 +31,7 @@ class Keys:
         """sorted set of transfers, all of score 0: by name, so that one call's stand together"""
         self.chain_start = self.prefix + "chain-start"
         """the hash that the first entry follows, once older ones were archived and taken out"""
+        self._day = self.prefix + "day:"
         self._call = self.prefix.encode() + b"call:"
 
     def call(self, ref: bytes) -> bytes:
@@ -52,3 +53,7 @@ class Keys:
     def callers(self, month: str) -> str:
         """Sorted set of "caller|ref" (masked), all of score 0: found by how they begin."""
         return f"{self.prefix}callers:{month}"
+
+    def day(self, name: str) -> str:
+        """Hash, call ref to its `EndedCall`, of the calls that arrived on the local day ``20261125``."""
+        return self._day + name

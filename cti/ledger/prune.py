@@ -1,7 +1,8 @@
 """Entries that leave Redis: a month that is archived, every entry byte for byte, and its projections.
 
-Knows: the stream, the projections' keys. Must not know: the policy, the archive's files (entries come as an iterator),
-who asked. Months go from the oldest on. Broken off, it can be begun again: what is left must be the archive's end.
+Knows: the stream, the projections' keys. Must not know: the policy, the archive's files (entries come as an
+iterator), who asked. Months go from the oldest on; the days of the answer rate (projections/days.py) stay, they have
+no number. Broken off, it can be begun again: what is left must be the archive's end.
 """
 
 from __future__ import annotations

@@ -86,8 +86,8 @@ def quarterly(figures: Figures, site: str, names: Mapping[str, str], made: str) 
     lead = (
         ("人工接通率 answer rate", total.rate.text,
          f"{total.rate.answered:,} / {total.rate.offered:,}（≥ {TARGET_PERCENT} %）", total.rate.meets_target),
-        ("15 秒接通率 15 s level", percent_text(_part(total.quick, total.rate.offered)),
-         f"{total.quick:,} / {total.rate.offered:,}", None),
+        ("15 秒接通率 15 s level", total.rate.level_text,
+         f"{total.rate.in_level:,} / {total.rate.offered:,}", None),
         ("转接 transfers", f"{sent:,}", f"接听 answered {taken:,}", None),
         ("群众丢失 caller loss", f"{lost:,}", "应为 must be 0", lost == 0),
         ("争议 disputes", f"{len(figures.disputes):,}", f"三方决定 decisions {figures.decisions:,}", None),
@@ -146,8 +146,9 @@ def _hotlines(figures: Figures, names: Mapping[str, str]) -> Section:
 
 def _hotline_row(name: str, one: HotlineFigures) -> list[Cell]:
     rate = one.rate
-    mean = (one.wait_ms // rate.answered, one.talk_ms // rate.answered) if rate.answered else (None, None)
-    return [name, rate.answered, rate.offered, _rate(rate), one.quick, _part(one.quick, rate.offered), *mean]
+    talk = one.talk_ms // rate.answered if rate.answered else None
+    return [name, rate.answered, rate.offered, _rate(rate), rate.in_level, _part(rate.in_level, rate.offered),
+            rate.asa_ms, talk]  # fmt: skip
 
 
 def _days(figures: Figures) -> Section:

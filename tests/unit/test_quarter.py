@@ -13,7 +13,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from cti.core.answer_rate import EndedCall, answer_rate
+from cti.core.answer_rate import answer_rate, ended_call
 from cti.core.disputes import disputes, period
 from cti.core.facts import Fact, Scalar
 from cti.core.quarter import Figures, Quarter, rank
@@ -43,7 +43,7 @@ def ended() -> list[dict[str, Any]]:
 
 
 def test_the_rate_is_the_answer_rates_own() -> None:
-    calls = [EndedCall(one["arrived_at"], one["hotline"], one["outcome"]) for one in ended()]
+    calls = [ended_call(one) for one in ended()]
     assert MADE.total.rate == answer_rate(calls, OVER.start, OVER.end) and MADE.total.rate.offered > 500
     for name, one in MADE.hotlines.items():
         assert one.rate == answer_rate(calls, OVER.start, OVER.end, name)
@@ -52,7 +52,7 @@ def test_the_rate_is_the_answer_rates_own() -> None:
     assert len(MADE.days) == 31 and MADE.days[0].at == OVER.start
     assert sum(span.rate.offered for span in MADE.days) == sum(r.offered for r in MADE.week.values()) == (
         MADE.total.rate.offered)  # fmt: skip
-    assert MADE.total.quick == sum(one["outcome"] == "answered" and one["wait_ms"] <= 15_000 for one in ended())
+    assert MADE.total.rate.in_level == sum(one["outcome"] == "answered" and one["wait_ms"] <= 15_000 for one in ended())
 
 
 def test_a_call_counts_by_its_arrival_and_in_its_own_hour() -> None:
@@ -63,7 +63,7 @@ def test_a_call_counts_by_its_arrival_and_in_its_own_hour() -> None:
 
     made = figures([over(OVER.start - 1, "answered"), over(OVER.start, "answered"), over(OVER.end - 1, "abandoned"),
                     over(OVER.end, "answered")])  # fmt: skip
-    assert (made.calls, made.total.rate.answered, made.total.rate.offered, made.total.quick) == (2, 1, 2, 1)
+    assert (made.calls, made.total.rate.answered, made.total.rate.offered, made.total.rate.in_level) == (2, 1, 2, 1)
     # 2026-08-01 was a Saturday, 08-31 a Monday.
     assert {when: rate.offered for when, rate in made.week.items()} == {(5, 0): 1, (0, 23): 1}
 
