@@ -20,7 +20,7 @@ JOBS ?= 3
 
 export PYTHONDONTWRITEBYTECODE = 1
 
-.PHONY: help run test test-fast lint fix bench chaos setup venv runtime lock clean
+.PHONY: help run test test-fast lint fix bench chaos storm setup venv runtime lock clean
 
 help: ## 显示本说明 / show this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
@@ -50,6 +50,9 @@ chaos: setup ## 边杀服务、链路、Redis 边拨测；同一瞬间的两个�
 	$(PY) -m cti dialtest conference --chaos --n 200 --beside 2 $(ARGS)
 	$(PY) -m cti dialtest races --n 300 --beside 2 $(ARGS)
 	$(PY) -m cti dialtest conference-races --n 320 --beside 2 $(ARGS)
+
+storm: setup ## 每秒二十通，边杀账本各部件，由话机逐通核对 / 20 calls/s while the ledger's parts fail; counted by the phones (8 min)
+	$(PY) -m bench.ledger_storm $(ARGS)
 
 setup: venv runtime ## 只做准备，不启动 / prepare only
 

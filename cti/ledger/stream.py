@@ -66,6 +66,7 @@ class LedgerStream:
         self._redis: Any = connect(url)
         for name in ("XRANGE", "XREVRANGE"):
             self._redis.set_response_callback(name, _AS_TOLD)
+        self._writing = asyncio.Lock()  # one after the other: each entry follows the one before
         self._end: bytes | None = None
         """hash of the newest entry, as long as nothing says that we may be wrong"""
         self.end: tuple[FactId, bytes] | None = None
@@ -79,7 +80,7 @@ class LedgerStream:
         Each gets its hash (cti.core.chain). Sent again after an answer that was lost it gets the very same one, for
         what it follows is read from the stream then. `limit`: seconds, where they are fewer than the stream's time-out.
         """
-        async with self._within(limit):
+        async with self._within(limit), self._writing:
             before, self._end = self._end or await self._chain_end(), None
             chained = []
             for fact_id, fields in entries:

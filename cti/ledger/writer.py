@@ -102,9 +102,10 @@ class Writer:
         """Write what a cancelled `append` left behind, and what neither disk nor Redis took."""
         if self._orders or self._held:
             async with self._turn:
-                await self._settle()
+                await self._settle(drains=True)
 
-    async def _settle(self) -> None:
+    async def _settle(self, drains: bool = False) -> None:
+        """``drains``: by the task that drains, for which nothing moves while it waits."""
         await self._open()
         orders = list(self._orders)
         for order in orders:
@@ -112,7 +113,7 @@ class Writer:
                 order.slips = [self._number(fields) for fields in order.facts]
         slips = [slip for order in orders for slip in order.slips or () if slip.new]
         if slips or self._held:
-            await self._store(slips)
+            await self._store(slips, drains)
         for order in orders:
             order.settled = True
         del self._orders[: len(orders)]
@@ -126,9 +127,9 @@ class Writer:
         self._remembered.add(key, fact_id)
         return _Slip(fields, fact_id, new=True)
 
-    async def _store(self, slips: Sequence[_Slip]) -> None:
+    async def _store(self, slips: Sequence[_Slip], drains: bool) -> None:
         rest = await self._to_journal([*self._held, *slips])
-        if rest and self.link_up:
+        if rest and self.link_up and not (drains and self._journal.waiting):
             rest = await self._straight(rest)
         if rest and not self._held:
             _log.error("facts_only_in_memory", cure="disk full and Redis away: make room, or bring Redis back")
