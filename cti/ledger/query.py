@@ -9,7 +9,6 @@ cannot be read is logged and left out: nothing more will be known while the disk
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
 from typing import TypeAlias
 
@@ -25,8 +24,6 @@ _log = structlog.get_logger(__name__)
 Told: TypeAlias = tuple[FactId, Fact | CorruptFact]
 
 PAGE = 500  # entries a round trip: some 10 ms of parsing, so that calls in the same loop do not wait longer
-
-REBUILD_PAGE = 2000  # larger: more facts of a call are in one page, so fewer commands
 
 
 class Query:
@@ -107,19 +104,9 @@ class Query:
         """Write the projections again from the stream; return the number of entries walked. ``progress``: told that
         number after each page.
 
-        Safe beside appends. Nothing is deleted first, so no call is missing meanwhile. The next page is read while one
-        is written; the loop is held some 10 ms at most by either.
+        See `LedgerStream.rebuild`.
         """
-        walked = 0
-        page = await self._stream.read(FactId(since_ms, 0), REBUILD_PAGE)
-        while page:
-            following, _ = await asyncio.gather(
-                self._stream.read(page[-1][0].after(), REBUILD_PAGE), self._stream.reindex(page))
-            walked += len(page)
-            if progress is not None:
-                progress(walked)
-            page = following
-        return walked
+        return await self._stream.rebuild(since_ms, progress)
 
     async def _entries(self, first: FactId | None, last: FactId | None = None) -> AsyncIterator[Entry]:
         while page := await self._stream.read(first, PAGE, last):

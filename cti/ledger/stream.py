@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -29,6 +29,7 @@ Fields: TypeAlias = Mapping[bytes, bytes]
 Entry: TypeAlias = tuple[FactId, Fields]
 
 MOST = 500  # entries looked at in one round trip
+REBUILD_PAGE = 2000  # larger: more facts of a call are in one page, so fewer commands
 _REFUSED = "equal or smaller"  # XADD's error for an id that is not above the top; the text since Redis 5.0
 
 
@@ -63,9 +64,9 @@ class LedgerStream:
         self.keys = Keys(site)
         self._timeout = timeout
         self._redis: Any = connect(url)
-        self._writing = asyncio.Lock()  # one after the other: each entry follows the one before
         for name in ("XRANGE", "XREVRANGE"):
             self._redis.set_response_callback(name, _AS_TOLD)
+        self._writing = asyncio.Lock()  # one after the other: each entry follows the one before
         self._end: bytes | None = None
         """hash of the newest entry, as long as nothing says that we may be wrong"""
         self.end: tuple[FactId, bytes] | None = None
@@ -124,6 +125,23 @@ class LedgerStream:
             if link is not None:
                 pipe.set(self.keys.chain_start, link)
             return int((await pipe.execute())[0])
+
+    async def rebuild(self, since_ms: int = 0, progress: Callable[[int], None] | None = None) -> int:
+        """Write the projections again, from what was written at ``since_ms`` on; return the number of entries walked.
+        ``progress``: told that number after each page.
+
+        Safe beside appends. Nothing is deleted first, so no call is missing meanwhile. The next page is read while one
+        is written; the loop is held some 10 ms at most by either.
+        """
+        walked = 0
+        page = await self.read(FactId(since_ms, 0), REBUILD_PAGE)
+        while page:
+            following, _ = await asyncio.gather(self.read(page[-1][0].after(), REBUILD_PAGE), self.reindex(page))
+            walked += len(page)
+            page = following
+            if progress is not None:
+                progress(walked)
+        return walked
 
     async def start_of_chain(self) -> bytes | None:
         """The hash that the first entry follows, where older ones were archived and taken out; None: nothing was."""
