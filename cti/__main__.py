@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from cti.cli.backup import backup, restore_command
 from cti.cli.callbacks import callbacks
 from cti.cli.check import check
 from cti.cli.dialtest import dialtest
@@ -49,12 +50,14 @@ def main() -> None:
     cti report quarter 2026Q4     季度报告 / the quarterly report, HTML and Excel
     cti export calls --from 2026-11-01   批量导出 / in bulk, CSV or Parquet
     cti ledger archive            归档、保留期 / archives, retention
+    cti backup DIR                备份、恢复 / back up; restore BACKUP
     cti dialtest onekey-12345-110 拨测 / real calls with test phones
     """
 
 
 for command in (check, run, up, render_command, status, trace, replay, callbacks, seats, dialtest, token, recordings,
-                disputes_command, leases, nuisance, plan, export, report, ledger, rate):  # fmt: skip
+                disputes_command, leases, nuisance, plan, export, report, ledger, rate, backup,
+                restore_command):  # fmt: skip
     main.add_command(command)
 
 if __name__ == "__main__":

@@ -42,6 +42,7 @@ from cti.lending.letters import Letters
 from cti.lending.line import Line
 from cti.meters import AgiMeter, AmiMeter, LedgerMeter, RecordingMeter
 from cti.metrics import Metrics
+from cti.notify import keep_told
 from cti.nuisance import NuisanceList
 from cti.overview import Overview
 from cti.planning import Planning
@@ -94,10 +95,10 @@ class Service:
         self.metrics = Metrics()
         ami_meter = AmiMeter(self.metrics)
         self.ledger = Ledger(
-            settings.site.code, settings.redis.url, settings.paths.spool,
+            settings.site.code, settings.redis.address(), settings.paths.spool,
             now_ms=lambda: time.time_ns() // 1_000_000, meter=LedgerMeter(self.metrics),
             redis_timeout=settings.timers.redis)  # fmt: skip
-        self.days = Days(settings.site.code, settings.redis.url, timeout=settings.timers.redis)
+        self.days = Days(settings.site.code, settings.redis.address(), timeout=settings.timers.redis)
         ami = settings.ami
         self.ami = AmiClient(
             AmiConfig(ami.host, ami.port, ami.username, ami.read_secret() or "",
@@ -136,7 +137,7 @@ class Service:
             {"entry": make_entry(self.nuisance.book, lambda: local().date()),
              "login": make_login(lambda seat, agent, pin: seating.log_in(seat, agent, pin, "phone", now_us()))},
             limits=AgiLimits(sessions=settings.agi.max_sessions), meter=AgiMeter(self.metrics))  # fmt: skip
-        self.letters = Letters(settings.site.code, settings.redis.url, timeout=settings.timers.redis)
+        self.letters = Letters(settings.site.code, settings.redis.address(), timeout=settings.timers.redis)
         self.leases = LeaseDesk(
             around(settings.site.code, directory),
             Line(self.ami, lambda seat, lent: seating.lend(seat, lent, now_us())), self.letters, self.ledger,
@@ -170,6 +171,7 @@ class Service:
             # the loop for 40-60 ms, in the middle of a key as well.
             gc.collect()
             gc.freeze()
+            group.create_task(keep_told(self.web.ready))
             for part in (self.runtime, self.agi, self.web, self.ami):
                 group.create_task(part.run())
             group.create_task(self.catchup.keep_checkpoint())

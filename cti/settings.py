@@ -12,6 +12,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Final, Literal, Self
+from urllib.parse import quote
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, EnvSettingsSource, SettingsConfigDict, SettingsError
@@ -41,6 +42,12 @@ def _redis_url(value: str) -> str:
             "或/or redis+cluster://h1:7000,h2:7000",
         )
     return value
+
+
+def _user(url: str) -> str:
+    """What stands before the `@` of a URL's host; "" when there is none."""
+    place = url.partition("://")[2].partition("/")[0]
+    return place.rpartition("@")[0]
 
 
 def _username(value: str) -> str:
@@ -138,10 +145,31 @@ class AmiSettings(_WithSecret):
     port: Port = 5038
     username: Annotated[str, AfterValidator(_username)] = "cti"
 
-class RedisSettings(_Section):
-    """Where the ledger lives. May hold a password: never logged."""
+class RedisSettings(_WithSecret):
+    """Where the ledger lives. The password stands in `secret_file` (or, never logged, in the URL itself)."""
 
+    NAME: ClassVar[str] = "redis"
     url: Annotated[str, Field(repr=False), AfterValidator(_redis_url)] = "redis://127.0.0.1:6379/0"
+
+    @model_validator(mode="after")
+    def _one_password(self) -> Self:
+        told = self.secret is not None or self.secret_file is not None
+        if told and ":" in _user(self.url):
+            raise refuse(
+                "redis_password_twice",
+                "口令只能写一处：url 或 secret_file / the password stands in url or in secret_file, not in both",
+            )
+        return self
+
+    def address(self) -> str:
+        """The URL with the password in it: for the client alone, never for a log. Raises `ConfigError`."""
+        secret = self.read_secret()
+        if secret is None:
+            return self.url
+        scheme, _, rest = self.url.partition("://")
+        user = _user(self.url)
+        rest = rest.removeprefix(f"{user}@")
+        return f"{scheme}://{user}:{quote(secret, safe='')}@{rest}"
 
 
 class AgiSettings(_Section):

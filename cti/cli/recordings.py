@@ -176,7 +176,7 @@ def _where(state: Path | None, config: Path | None) -> Where:
     if state is None:
         http = f"http://{settings.http.host}:{settings.http.port}"
         return Where(Folder(settings.recording.path), http, settings.http.read_secret(), settings.site.code,
-                     settings.redis.url)  # fmt: skip
+                     settings.redis.address())  # fmt: skip
     try:
         facts = json.loads((state / "instance.json").read_text(encoding="utf-8"))
         secret = hmac.new((state / "instance.key").read_bytes(), b"http", "sha256").hexdigest()

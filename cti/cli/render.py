@@ -16,7 +16,7 @@ from cti.settings import Settings
 from cti.share import folder
 from cti.stack import placing
 from cti.stack.render import Told, render
-from cti.stack.root import open_root
+from cti.stack.root import open_voice
 from cti.stack.sounds import ensure_sounds, greetings
 
 KEY = "instance.key"
@@ -89,7 +89,7 @@ def render_command(out: Path, config: Path | None, at: Path | None, sip: tuple[s
                 placing.write(out / KEY, key)
             placing.put(out, made)
             (out / "local.d").mkdir(mode=0o750, exist_ok=True)
-            ensure_sounds(out / "sounds", open_root(runtime / "root"), greetings(directory))
+            ensure_sounds(out / "sounds", open_voice(runtime / "root"), greetings(directory))
     except (ConfigError, placing.NotOurs) as why:
         click.echo(str(why), err=True)
         sys.exit(1)

@@ -51,7 +51,7 @@ def where(state: Path | None, config: Path | None) -> Place:
         state = EMBEDDED
     if state is None:
         http = f"http://{settings.http.host}:{settings.http.port}"
-        return Place(settings.site.code, settings.redis.url, http, settings, None)
+        return Place(settings.site.code, settings.redis.address(), http, settings, None)
     here = instance(state)
     return Place(str(here["site"]), f"redis://127.0.0.1:{here['redis']}/0", f"http://127.0.0.1:{port(here, 'http')}",
                  settings, state)  # fmt: skip

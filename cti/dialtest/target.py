@@ -154,7 +154,7 @@ def load_target(path: Path) -> Target:
     words = file.asterisk
     return Target(
         server=(file.sip.host, file.sip.port), seat_host=file.local.seats, caller_host=file.local.callers,
-        site=file.site, redis_url=file.redis.url, seat_password=passwords.get,
+        site=file.site, redis_url=file.redis.address(), seat_password=passwords.get,
         command=None if words is None else lambda command: [word.replace(COMMAND, command) for word in words],
     )  # fmt: skip
 

@@ -33,7 +33,7 @@ from rich.progress import Progress as Bar
 from cti.stack.mmdebstrap import Progress, RootFailed, ensure_installed, remove, unpack
 from cti.stack.stopping import sigterm_as_interrupt
 
-__all__ = ["Progress", "RootFailed", "RuntimeRoot", "ensure_root", "ensure_root_with_bar", "open_root"]
+__all__ = ["Progress", "RootFailed", "RuntimeRoot", "ensure_root", "ensure_root_with_bar", "open_root", "open_voice"]
 
 SUITE = "forky"
 PACKAGES = ("asterisk", "asterisk-moh-opsound-gsm", "sip-tester", "valkey-server", "prometheus", "espeak-ng")
@@ -125,6 +125,19 @@ def open_root(root: Path) -> RuntimeRoot | None:
         return None
     versions = {name: entry["version"] for name, entry in facts["packages"].items()}
     return RuntimeRoot(root, versions, facts["mode"])
+
+
+def open_voice(root: Path) -> RuntimeRoot | None:
+    """Who speaks the prompts: the root at `root`, else this system itself where it has the synthesizer (the container
+    image, a server with Debian's espeak-ng), else nobody."""
+    if (found := open_root(root)) is not None:
+        return found
+    system = RuntimeRoot(Path("/"), {}, "system")
+    try:
+        system.argv("espeak-ng")
+    except (FileNotFoundError, RootFailed):
+        return None
+    return system
 
 
 def _packages(debs: Path) -> dict[str, dict[str, str]]:

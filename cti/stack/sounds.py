@@ -197,6 +197,8 @@ def _write(path: Path, samples: bytes) -> None:
 
 def _speak(text: str, root: RuntimeRoot) -> bytes | None:
     """The text's samples. Made once a root: they are kept beside it, for the synthesis takes some 60 ms."""
+    if root.path.parent == root.path:  # this system itself: nothing is put beside it
+        return _synthesize(text, root)
     digest = hashlib.blake2s(f"{VOICE} {text}".encode(), digest_size=12).hexdigest()
     kept = root.path.parent / "prompts" / f"{digest}.wav"
     with contextlib.suppress(FileNotFoundError), wave.open(str(kept), "rb") as made:

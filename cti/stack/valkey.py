@@ -29,6 +29,8 @@ def valkey_child(root: RuntimeRoot, state: Path, port: int) -> Child:
         "save": "",
         # The ledger is the truth: better a refused write, which goes to the spool, than an evicted fact.
         "maxmemory-policy": "noeviction",
+        # A backup is taken as a replica takes its first copy; nobody else is waited for (the default: 5 s).
+        "repl-diskless-sync-delay": "0",
     }
     arguments = [part for name, value in options.items() for part in (f"--{name}", value)]
     return Child(

@@ -102,3 +102,23 @@ def test_settings_cannot_be_changed() -> None:
 
 def test_the_spool_lies_beside_the_state() -> None:
     assert load_settings(None, {"paths": {"state": "/srv/cti"}}).paths.spool == Path("/srv/cti/spool.sqlite3")
+
+
+@pytest.mark.parametrize(("url", "address"), [
+    ("redis://127.0.0.1:6379/0", "redis://:p%40ss%2Fword@127.0.0.1:6379/0"),
+    ("rediss://cti@redis.local:6380/1", "rediss://cti:p%40ss%2Fword@redis.local:6380/1"),
+    ("unix:///run/valkey/valkey.sock", "unix://:p%40ss%2Fword@/run/valkey/valkey.sock"),
+    ("redis+sentinel://h1:26379,h2:26379/main/0", "redis+sentinel://:p%40ss%2Fword@h1:26379,h2:26379/main/0"),
+])  # fmt: skip
+def test_redis_password_from_a_file_goes_into_its_address_alone(tmp_path: Path, url: str, address: str) -> None:
+    (tmp_path / "redis").write_text("p@ss/word\n")
+    settings = load_settings(None, {"redis": {"url": url, "secret_file": str(tmp_path / "redis")}})
+    assert settings.redis.address() == address
+    assert "ss/word" not in repr(settings) and settings.redis.url == url
+    assert load_settings(None, {"redis": {"url": url}}).redis.address() == url
+
+
+def test_redis_password_stands_in_one_place(tmp_path: Path) -> None:
+    told = {"url": "redis://:pw@127.0.0.1:6379/0", "secret_file": str(tmp_path / "redis")}
+    _, problems = check_settings(None, {"redis": told})
+    assert len(problems) == 1 and "not in both" in str(problems[0]) and ":pw@" not in str(problems[0])
