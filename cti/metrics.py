@@ -11,6 +11,7 @@ What can be counted is there from the start, as 0 (`prepare`): a rate over a ser
 
 from __future__ import annotations
 
+from collections import Counter as Counter_
 from collections.abc import Iterable, Mapping
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
@@ -138,6 +139,8 @@ class Metrics:
             ("to", "by"), registry=r)  # fmt: skip
         self.kinds: Mapping[str, tuple[str, str]] = {}
         """seat → platform, kind; the directory's"""
+        self.calls_from = 0
+        """calls that ended sooner (µs) were counted before this start"""
         self.notices = Counter(
             "cti_nuisance_notices_total", "listed callers: told (heard the notice), key (pressed through), stayed",
             ("what",), registry=r)  # fmt: skip
@@ -178,6 +181,20 @@ class Metrics:
         for what in RECORDING_ENDS:
             self.recordings.labels(what)
 
+    def calls_counted(self) -> Counter_[tuple[str, str]]:
+        """`cti_calls_total` by hotline and outcome."""
+        return Counter_({
+            (one.labels["hotline"], one.labels["outcome"]): int(one.value)
+            for family in self.calls.collect() for one in family.samples if one.name == "cti_calls_total"
+        })  # fmt: skip
+
+    def count_calls(self, counts: Mapping[tuple[str, str], int]) -> None:
+        """Set it to these: it goes on where it was (`cti.counting`)."""
+        prepared = self.calls_counted().keys() | counts.keys()
+        self.calls.clear()
+        for labels in prepared:
+            self.calls.labels(*labels).inc(counts.get(labels, 0))
+
     def saw(self, fact: Fact) -> None:
         """Count one fact (`cti.ports.Meter`)."""
         self.facts.labels(fact.source).inc()
@@ -189,6 +206,8 @@ class Metrics:
             if fact.kind in DRILLED:
                 self.drills.labels(fact.kind, str(data.get("outcome", data.get("result", "")))).inc()
         elif fact.kind == "CallEnded":
+            if fact.at < self.calls_from:
+                return
             hotline = str(data["hotline"])
             self.calls.labels(hotline, str(data["outcome"])).inc(1, ref)
             if data["outcome"] == "answered":

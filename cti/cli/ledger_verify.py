@@ -134,18 +134,11 @@ def rebuild(state: Path | None, config: Path | None) -> None:
 
 async def _rebuild(place: Place) -> int:
     stream = LedgerStream(place.site, place.redis, timeout=30.0)
-    walked = 0
     try:
         with click.progressbar(length=await stream.count(), label="重建 / rebuild", file=sys.stderr) as bar:
-            first: FactId | None = None
-            while page := await stream.read(first, PAGE):
-                await stream.reindex(page)
-                bar.update(len(page))
-                walked += len(page)
-                first = page[-1][0].after()
+            return await stream.rebuild(progress=lambda walked: bar.update(walked - bar.pos))
     finally:
         await stream.close()
-    return walked
 
 
 def _run(work: Any) -> Any:

@@ -10,6 +10,9 @@
 | projections/ | what is kept beside the stream to be asked quickly, and can be made again from it |
 | anchors.py | the chain's newest hash, noted on the local disk |
 | query.py  | how to read: by call, by time, all of it; rebuilding the projections |
+| transfers.py | past transfers by page, from their projection |
+| walk.py   | a span of the stream from end to end |
+| prune.py  | months that leave Redis once they are archived |
 | cel.py    | Asterisk's own record, for the time we were away |
 | meter.py  | what is counted |
 """

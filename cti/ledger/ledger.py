@@ -28,6 +28,7 @@ from cti.ledger.meter import LedgerMeter, NoMeter
 from cti.ledger.query import Query, Told
 from cti.ledger.spool import Checkpoint, Spool, SpoolError
 from cti.ledger.stream import LedgerStream, StreamAway
+from cti.ledger.transfers import PastTransfers
 from cti.ledger.writer import Writer
 
 __all__ = ["Ledger", "LedgerMeter", "SpoolError", "StreamAway"]
@@ -187,6 +188,11 @@ class Ledger:
         StreamAway."""
         await self._settled()
         return await self._stream.decisions(since_ms)
+
+    @property
+    def transfers(self) -> PastTransfers:
+        """Past transfers by page; what still waits in the spool is not in them."""
+        return PastTransfers(self._stream)
 
     async def top(self) -> FactId:
         """Id of the newest entry in Redis; 0-0 for an empty ledger."""

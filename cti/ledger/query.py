@@ -9,7 +9,7 @@ cannot be read is logged and left out: nothing more will be known while the disk
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from typing import TypeAlias
 
 import structlog
@@ -100,18 +100,13 @@ class Query:
             keys.add(_key(fields))
         return keys
 
-    async def rebuild(self, since_ms: int = 0) -> int:
-        """Write the projections again from the stream; return the number of entries walked.
+    async def rebuild(self, since_ms: int = 0, progress: Callable[[int], None] | None = None) -> int:
+        """Write the projections again from the stream; return the number of entries walked. ``progress``: told that
+        number after each page.
 
-        Safe beside appends. Nothing is deleted first, so no call is missing meanwhile.
+        See `LedgerStream.rebuild`.
         """
-        walked = 0
-        first: FactId | None = FactId(since_ms, 0)
-        while page := await self._stream.read(first, PAGE):
-            await self._stream.reindex(page)
-            walked += len(page)
-            first = page[-1][0].after()
-        return walked
+        return await self._stream.rebuild(since_ms, progress)
 
     async def _entries(self, first: FactId | None, last: FactId | None = None) -> AsyncIterator[Entry]:
         while page := await self._stream.read(first, PAGE, last):

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -23,16 +23,17 @@ from cti.core.disputes import KINDS
 from cti.core.facts import Fact, FactId, decode
 from cti.ledger.connect import connect
 from cti.ledger.keys import Keys
-from cti.ledger.projections import project
+from cti.ledger.projections import Command, project
 
 Fields: TypeAlias = Mapping[bytes, bytes]
 Entry: TypeAlias = tuple[FactId, Fields]
 
 MOST = 500  # entries looked at in one round trip
+REBUILD_PAGE = 2000  # larger: more facts of a call are in one page, so fewer commands
 _REFUSED = "equal or smaller"  # XADD's error for an id that is not above the top; the text since Redis 5.0
 
 
-class StreamAway(Exception):
+class StreamAway(ConnectionError):
     """Redis did not do it in time: not reachable, too slow, loading, read-only, out of memory.
 
     What was asked may still have happened; repeat it with the same ids.
@@ -63,6 +64,8 @@ class LedgerStream:
         self.keys = Keys(site)
         self._timeout = timeout
         self._redis: Any = connect(url)
+        for name in ("XRANGE", "XREVRANGE"):
+            self._redis.set_response_callback(name, _AS_TOLD)
         self._alone = asyncio.Lock()  # two batches at once would both follow the same entry
         self.end: tuple[FactId, bytes] | None = None
         """id and hash of the newest entry that was there for certain"""
@@ -125,6 +128,33 @@ class LedgerStream:
             self._project(pipe, entries)
             await pipe.execute()
 
+    async def trim(self, last: FactId, link: bytes | None) -> int:
+        """Take out everything up to ``last``, which carries ``link``: what follows begins the chain. As one MULTI/EXEC;
+        returns how many went."""
+        async with self._within():
+            pipe = self._redis.pipeline(transaction=True)
+            pipe.execute_command("XTRIM", self.keys.ledger, "MINID", str(last.after()))
+            if link is not None:
+                pipe.set(self.keys.chain_start, link)
+            return int((await pipe.execute())[0])
+
+    async def rebuild(self, since_ms: int = 0, progress: Callable[[int], None] | None = None) -> int:
+        """Write the projections again, from what was written at ``since_ms`` on; return the number of entries walked.
+        ``progress``: told that number after each page.
+
+        Safe beside appends. Nothing is deleted first, so no call is missing meanwhile. The next page is read while one
+        is written; the loop is held some 10 ms at most by either.
+        """
+        walked = 0
+        page = await self.read(FactId(since_ms, 0), REBUILD_PAGE)
+        while page:
+            following, _ = await asyncio.gather(self.read(page[-1][0].after(), REBUILD_PAGE), self.reindex(page))
+            walked += len(page)
+            page = following
+            if progress is not None:
+                progress(walked)
+        return walked
+
     async def start_of_chain(self) -> bytes | None:
         """The hash that the first entry follows, where older ones were archived and taken out; None: nothing was."""
         async with self._within():
@@ -136,7 +166,9 @@ class LedgerStream:
         wanted: list[tuple[tuple[bytes | str | int, ...], Any]] = []
         for command, key, *rest in project(self.keys, entries):
             if command == "ZADD":
-                wanted += [(("ZSCORE", key, rest[n + 1]), rest[n]) for n in range(0, len(rest), 2)]
+                lowest = rest[0] == "LT"  # another entry may have told a lower one
+                wanted += [(("ZSCORE", key, rest[n + 1]), AtMost(rest[n]) if lowest else rest[n])
+                           for n in range(int(lowest), len(rest), 2)]  # fmt: skip
             elif command == "HSET":
                 wanted += [(("HGET", key, rest[n]), rest[n + 1]) for n in range(0, len(rest), 2)]
         async with self._within():
@@ -213,6 +245,13 @@ class LedgerStream:
             found += [fact for fact in rows if isinstance(fact, Fact) and fact.kind in KINDS]
         return found
 
+    async def day(self, name: str, cursor: int, count: int) -> tuple[int, Mapping[bytes, bytes]]:
+        """About `count` calls of a day (projections/days.py) and the cursor of the next ones, 0 after the last. Begin
+        with 0. A call may come in two portions while the hash grows."""
+        async with self._within():
+            told: Any = await self._redis.hscan(self.keys.day(name), cursor, count=count)
+            return int(told[0]), told[1]
+
     async def keys_of(self, refs: Sequence[bytes]) -> dict[bytes, frozenset[bytes]]:
         """Keys of the facts the stream has of each call, by its index."""
         async with self._within():
@@ -227,6 +266,14 @@ class LedgerStream:
             found = await self.at(page)
             keys.update({i: fields.get(b"key", b"") for i, fields in zip(page, found, strict=True) if fields})
         return {ref: frozenset(keys[i] for i in of if i in keys) for ref, of in zip(refs, ids, strict=True)}
+
+    async def ask(self, commands: Sequence[Command]) -> list[Any]:
+        """The answers of reading commands, in one round trip."""
+        async with self._within():
+            pipe = self._redis.pipeline(transaction=False)
+            for command in commands:
+                pipe.execute_command(*command)
+            return list(await pipe.execute())
 
     async def _at(self, ids: Sequence[FactId]) -> list[Fields | None]:
         pipe = self._redis.pipeline(transaction=False)
@@ -268,12 +315,35 @@ def _text(raw: bytes) -> str:
     return raw.decode("utf-8", "replace")
 
 
-def _same(answer: Any, value: bytes | str | int) -> bool:
+def _as_told(answer: Any, **_options: Any) -> Any:
+    return answer
+
+
+_AS_TOLD: Any = _as_told
+
+
+@dataclass(frozen=True, slots=True)
+class AtMost:
+    """A score that stands, or a lower one."""
+
+    score: bytes | str | int
+
+
+def _same(answer: Any, value: bytes | str | int | AtMost) -> bool:
+    if isinstance(value, AtMost):
+        return answer is not None and float(answer) <= float(value.score)
     if isinstance(answer, float):
         return answer == float(value)
     return bool(answer == (value if isinstance(value, bytes) else str(value).encode()))
 
 
 def _entries(answer: Any) -> list[Entry]:
-    # An entry deleted by hand while it was read comes without fields.
-    return [(FactId.parse(fact_id), fields) for fact_id, fields in answer or () if fields is not None]
+    """Entries as Redis tells them: [id, [name, value, name, value…]]. redis-py's own reading of them, and
+    `FactId.parse`, which trusts nobody, would be half of what a rebuild costs."""
+    found: list[Entry] = []
+    for fact_id, flat in answer or ():
+        if flat is not None:  # an entry deleted by hand while it was read comes without fields
+            ms, _, seq = fact_id.partition(b"-")
+            parts = iter(flat)
+            found.append((FactId(int(ms), int(seq)), dict(zip(parts, parts, strict=True))))
+    return found
