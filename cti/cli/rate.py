@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from rich import box
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -100,7 +101,10 @@ def _configured(place: Place, config: Path | None) -> float:
 def _table(report: dict[str, Any]) -> Table:
     adjusted = any(view["short_abandons"] for view in report["views"].values())
     title = f"人工接通率 answer rate {report['span']}  {_local(report['from'])} – {_local(report['to'])}"
-    table = Table("口径\nview", *_heads(adjusted), title=title)
+    table = Table(title=title, box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    for head in ("口径\nview", *_heads(adjusted)):
+        # on a narrow screen words may be cut, a percentage never
+        table.add_column(head, no_wrap=True, min_width=8 if head.endswith(("adjusted", "level")) else None)
     for name, view in report["views"].items():
         table.add_row(VIEWS[name], *_cells(view, adjusted), style="bold")
         for group in view.get("groups", ()):
@@ -111,19 +115,18 @@ def _table(report: dict[str, Any]) -> Table:
 
 def _heads(adjusted: bool) -> list[str]:
     more = ["剔除后\nadjusted"] if adjusted else []
-    return ["接通率\nrate", f"≥{TARGET_PERCENT} %", *more, "请求\noffered", "接通\nanswered", "放弃\ngave up",
+    return [f"接通率 ≥{TARGET_PERCENT} %\nrate", *more, "请求\noffered", "接通\nanswered", "放弃\ngave up",
             "超时\ntime-out", "拒绝\nrefused", "改回电\ncallback", "15 秒\nlevel", "均等待\nASA"]  # fmt: skip
 
 
 def _cells(one: dict[str, Any], adjusted: bool) -> list[str]:
-    meets = {True: "是 yes", False: "否 NO", None: "—"}[one["meets_target"]]
-    shown = one["answer_rate"]
+    shown = one["answer_rate"] + {True: " 达标 ok", False: " 未达 NO", None: ""}[one["meets_target"]]
     if "share_of_offered" in one:
-        shown = f"占/of all {one['share_of_offered']}"
+        shown = f"占 {one['share_of_offered']} of all"
     asa = "—" if one["asa_ms"] is None else f"{one['asa_ms'] / 1000:.1f} s"
     more = [one["adjusted"]["answer_rate"]] if adjusted else []
     counts = [str(one[name]) for name in ("offered", "answered", "abandoned", "timed_out", "refused", "callback")]
-    return [shown, meets, *more, *counts, one["service_level"], asa]
+    return [shown, *more, *counts, one["service_level"], asa]
 
 
 def _quarters(report: dict[str, Any]) -> Table:
