@@ -63,12 +63,12 @@ class RedisFake:
             self.entries.append((fact_id, dict(rest[1])))
         elif command == "XRANGE":
             low, high = _bound(rest[0]), _bound(rest[1])
-            found = [(str(i).encode(), f) for i, f in self.entries if low <= i <= high]
+            found = [_told(i, f) for i, f in self.entries if low <= i <= high]
             return found[: rest[2]] if rest[2] else found
         elif command == "XREVRANGE":
             top = [e for e in reversed(self.entries) if e[0] < _bound(rest[0][1:])] if rest[0][0] == "(" else [
                 e for e in reversed(self.entries) if e[0] <= _bound(rest[0])]  # fmt: skip
-            return [(str(i).encode(), f) for i, f in top[: rest[2]]]
+            return [_told(i, f) for i, f in top[: rest[2]]]
         elif command == "ZADD":
             self.sets.setdefault(key, set()).update(str(one).encode() for one in rest[1::2])
         elif command == "ZRANGE":
@@ -76,6 +76,8 @@ class RedisFake:
         return None
 
     # ---- as redis.asyncio has them
+
+    def set_response_callback(self, command: str, callback: Any) -> None: ...
 
     async def xrevrange(self, key: str, high: str, low: str, count: int) -> Any:
         return await self.ask("XREVRANGE", lambda: self.do("XREVRANGE", key, high, low, count))
@@ -124,6 +126,11 @@ class _Pipe:
 
     async def execute(self, raise_on_error: bool = True) -> Any:
         return await self._server.ask("EXEC", lambda: [self._server.do(*command) for command in self._commands])
+
+
+def _told(fact_id: FactId, fields: dict[bytes, bytes]) -> list[Any]:
+    """As it comes over the wire: the fields flat."""
+    return [str(fact_id).encode(), [part for pair in fields.items() for part in pair]]
 
 
 def _bound(text: str) -> FactId:
