@@ -16,6 +16,7 @@ import structlog
 
 from cti.core.facts import CorruptFact, Fact, FactId, decode
 from cti.ledger.journal import Journal
+from cti.ledger.projected import rebuild
 from cti.ledger.spool import SpoolError
 from cti.ledger.stream import Entry, LedgerStream
 
@@ -106,7 +107,7 @@ class Query:
 
         See `LedgerStream.rebuild`.
         """
-        return await self._stream.rebuild(since_ms, progress)
+        return await rebuild(self._stream, since_ms, progress)
 
     async def _entries(self, first: FactId | None, last: FactId | None = None) -> AsyncIterator[Entry]:
         while page := await self._stream.read(first, PAGE, last):

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -29,7 +29,6 @@ Fields: TypeAlias = Mapping[bytes, bytes]
 Entry: TypeAlias = tuple[FactId, Fields]
 
 MOST = 500  # entries looked at in one round trip
-REBUILD_PAGE = 2000  # larger: more facts of a call are in one page, so fewer commands
 _REFUSED = "equal or smaller"  # XADD's error for an id that is not above the top; the text since Redis 5.0
 
 
@@ -138,45 +137,11 @@ class LedgerStream:
                 pipe.set(self.keys.chain_start, link)
             return int((await pipe.execute())[0])
 
-    async def rebuild(self, since_ms: int = 0, progress: Callable[[int], None] | None = None) -> int:
-        """Write the projections again, from what was written at ``since_ms`` on; return the number of entries walked.
-        ``progress``: told that number after each page.
-
-        Safe beside appends. Nothing is deleted first, so no call is missing meanwhile. The next page is read while one
-        is written; the loop is held some 10 ms at most by either.
-        """
-        walked = 0
-        page = await self.read(FactId(since_ms, 0), REBUILD_PAGE)
-        while page:
-            following, _ = await asyncio.gather(self.read(page[-1][0].after(), REBUILD_PAGE), self.reindex(page))
-            walked += len(page)
-            page = following
-            if progress is not None:
-                progress(walked)
-        return walked
-
     async def start_of_chain(self) -> bytes | None:
         """The hash that the first entry follows, where older ones were archived and taken out; None: nothing was."""
         async with self._within():
             found: bytes | None = await self._redis.get(self.keys.chain_start)
             return found
-
-    async def differing(self, entries: Sequence[Entry]) -> int:
-        """How many of the values projected from these entries are not in Redis as they should be."""
-        wanted: list[tuple[tuple[bytes | str | int, ...], Any]] = []
-        for command, key, *rest in project(self.keys, entries):
-            if command == "ZADD":
-                lowest = rest[0] == "LT"  # another entry may have told a lower one
-                wanted += [(("ZSCORE", key, rest[n + 1]), AtMost(rest[n]) if lowest else rest[n])
-                           for n in range(int(lowest), len(rest), 2)]  # fmt: skip
-            elif command == "HSET":
-                wanted += [(("HGET", key, rest[n]), rest[n + 1]) for n in range(0, len(rest), 2)]
-        async with self._within():
-            pipe = self._redis.pipeline(transaction=False)
-            for question, _ in wanted:
-                pipe.execute_command(*question)
-            answers = await pipe.execute()
-        return sum(not _same(answer, value) for answer, (_, value) in zip(answers, wanted, strict=True))
 
     def _project(self, pipe: Any, entries: Sequence[Entry]) -> None:
         for command in project(self.keys, entries):
@@ -320,21 +285,6 @@ def _as_told(answer: Any, **_options: Any) -> Any:
 
 
 _AS_TOLD: Any = _as_told
-
-
-@dataclass(frozen=True, slots=True)
-class AtMost:
-    """A score that stands, or a lower one."""
-
-    score: bytes | str | int
-
-
-def _same(answer: Any, value: bytes | str | int | AtMost) -> bool:
-    if isinstance(value, AtMost):
-        return answer is not None and float(answer) <= float(value.score)
-    if isinstance(answer, float):
-        return answer == float(value)
-    return bool(answer == (value if isinstance(value, bytes) else str(value).encode()))
 
 
 def _entries(answer: Any) -> list[Entry]:

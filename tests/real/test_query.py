@@ -19,6 +19,7 @@ from cti.core.past import Wanted, timeline
 from cti.export import csvfile, parquet
 from cti.export.stream import Told
 from cti.export.tables import COLUMNS
+from cti.ledger.projected import rebuild
 from cti.ledger.stream import LedgerStream, StreamAway
 from cti.ledger.transfers import PastTransfers
 from cti.stack.netports import LOOPBACK
@@ -116,7 +117,7 @@ async def test_a_story_outlives_the_calls_index_and_a_rebuild_makes_all_again(st
         keys = [key async for key in raw.scan_iter("cti:{530100}:*") if b":ledger" not in key]
         await raw.delete(*keys)
         assert (await rows.page(Wanted(), 500)).rows == []
-        await stream.rebuild()
+        await rebuild(stream)
         assert (await rows.page(Wanted(), 500)).rows == everything
 
 

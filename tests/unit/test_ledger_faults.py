@@ -168,7 +168,7 @@ def moody(chance: random.Random, bad: float) -> Callable[[str], str]:
     return lambda command: chance.choice(("before", "after")) if chance.random() < bad else ""
 
 
-SEEDS = range(int(os.environ.get("LEDGER_STORMS", "2")))
+SEEDS = range(int(os.environ.get("LEDGER_STORMS", "1")))
 """more by hand: LEDGER_STORMS=200"""
 
 
