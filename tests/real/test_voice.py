@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import shutil
 import time
 import wave
@@ -10,10 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from cti.prompts.catalogue import Catalogue, Prompt
+from cti.cli.prompts import faults
+from cti.directory import load_directory
+from cti.prompts.catalogue import Catalogue, Prompt, load_catalogue
 from cti.prompts.recordings import Recordings
+from cti.share import folder
 from cti.stack.root import RuntimeRoot
-from cti.stack.sounds import NEEDED, SPARE, ensure_sounds, made_of, tone, voice_version
+from cti.stack.sounds import NEEDED, SPARE, ensure_sounds, greetings, made_of, tone, voice_version
 
 pytestmark = pytest.mark.real
 
@@ -50,6 +54,18 @@ def test_a_text_is_spoken_and_kept_beside_the_root(runtime_root: RuntimeRoot, tm
     (tmp_path / "root").symlink_to(runtime_root.path)  # the synthesizer is there at last
     ensure_sounds(tmp_path / "two", root, GOODBYE, NONE, {"said-1": TEXT})
     assert made_of(tmp_path / "two")["said-1"].kind == "made" and seconds(tmp_path / "two/said-1.wav") > 3
+
+
+def test_a_fresh_install_speaks_and_nothing_is_wrong_with_how(runtime_root: RuntimeRoot, tmp_path: Path) -> None:
+    """Every prompt of the product's list and plans, beside the root already where `cti up` ran."""
+    directory = load_directory(folder("config"), dt.date.today())
+    catalogue = load_catalogue(folder("config"))
+    ensure_sounds(tmp_path, runtime_root, catalogue, NONE, greetings(directory))
+    made = made_of(tmp_path)
+    assert {key for key, one in made.items() if one.kind != "made"} == {
+        p.name for p in catalogue.prompts.values() if p.tones}  # fmt: skip
+    found = faults(catalogue, directory, folder("config"), tmp_path, folder("dialplan"))
+    assert [str(p) for p in found] == []
 
 
 def test_110_is_said_as_three_digits_not_as_a_quantity(runtime_root: RuntimeRoot, tmp_path: Path) -> None:
