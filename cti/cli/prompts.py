@@ -151,8 +151,12 @@ def build(config: Path | None, sounds: Path, runtime: Path, accept: tuple[str, .
         click.echo(f"espeak-ng {'.'.join(map(str, version))} 过旧，普通话声调不对，须 1.52 以上 / "
                    "is too old for Mandarin: 1.52 or newer", err=True)  # fmt: skip
         sys.exit(1)
+    new: list[str] = []
     try:
         new = note(site.recordings, frozenset(accept))
+    except OSError as why:  # a configuration this user may only read: the prompts are made all the same
+        click.echo(f"哈希未能记下，请以有权的用户再运行 / hashes not noted, run it as who may write there: {why}", err=True)
+    try:
         with _bar("合成/speaking", len(site.keys)) as step:
             speaker = root if version else None
             made = ensure_sounds(sounds, speaker, site.catalogue, site.recordings, site.more, step=step)

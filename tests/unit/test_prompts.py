@@ -334,6 +334,21 @@ def test_a_file_put_there_by_hand_is_left_alone_and_a_changed_one_is_told(desk: 
     assert any(p.file.endswith("sorry.wav") and "changed after it was made" in p.message for p in desk.look())
 
 
+def test_where_hashes_cannot_be_noted_the_prompts_are_made_all_the_same(
+    desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*_: object) -> list[str]:
+        raise PermissionError(13, "Permission denied", "SHA256SUMS")
+
+    shutil.rmtree(desk.sounds)
+    desk.record("sorry", wav(voice(2.0)))
+    monkeypatch.setattr("cti.cli.prompts.note", refused)
+    result = desk.run("build", "--runtime", str(tmp_path / "none"))
+    assert result.exit_code == 0 and "hashes not noted" in result.output
+    assert made_of(desk.sounds)["sorry"].kind == "recorded"
+    assert any("not noted yet" in p.message for p in desk.look())
+
+
 def test_export_writes_every_prompt_as_the_format_says(desk: Desk, tmp_path: Path) -> None:
     assert desk.run("export", str(tmp_path / "out"), "--format", "alaw").exit_code == 0
     seconds = read(desk.sounds / "sorry.wav").seconds
