@@ -155,7 +155,7 @@ def build(config: Path | None, sounds: Path, runtime: Path, accept: tuple[str, .
     try:
         new = note(site.recordings, frozenset(accept))
     except OSError as why:  # a configuration this user may only read: the prompts are made all the same
-        click.echo(f"哈希未能记下，请以有权的用户再运行 / hashes not noted, run it as who may write there: {why}", err=True)
+        click.echo(f"哈希未能记下，须有写权限 / hashes not noted, it may not be written there: {why}", err=True)
     try:
         with _bar("合成/speaking", len(site.keys)) as step:
             speaker = root if version else None
