@@ -7,6 +7,7 @@ diffable.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -178,9 +179,15 @@ def render(templates: Path, directory: Directory, told: Told, instance_key: byte
     """Every configuration file by name, as text, in the order of the names. For a `Place` Asterisk's folders are those
     of the instance; else all but the configuration's are left to that Asterisk. Raises `BadRoute`,
     `jinja2.TemplateError`."""
-    facts = _facts(directory, told, instance_key)
     sources = {path.name: path.read_text(encoding="utf-8") for path in sorted(templates.glob("*.conf*"))}
-    if not isinstance(told, Place):
+    return fill(sources, directory, told, instance_key)
+
+
+def fill(sources: Mapping[str, str], directory: Directory, told: Told, instance_key: bytes) -> dict[str, str]:
+    """As `render`, from the templates' texts by file name."""
+    facts = _facts(directory, told, instance_key)
+    sources = dict(sources)
+    if not isinstance(told, Place) and "asterisk.conf.j2" in sources:
         own = "[directories]\nastetcdir => {{ etc }}\n\n"
         sources["asterisk.conf.j2"] = DIRECTORIES.sub(own, sources["asterisk.conf.j2"])
     environment = jinja2.Environment(
