@@ -46,6 +46,10 @@ SERVICE_ENTERS = frozenset(
     ask-fourth-out lent""".split()
 )
 """contexts the service names itself, by Originate, or as a queue's member"""
+HOPS: dict[str, tuple[str, ...]] = {
+    "ring-*": ("ring-queue", "ring-dial", "ring-phone"), "fourth-*": ("fourth-dial", "fourth-phone"),
+}  # fmt: skip
+"""contexts named by the kind of a route's hop (cti.core.routing)"""
 SERVICE_FAMILIES = frozenset(
     """route route-danger borrowed lent nuisance nuisance-free plan-front plan-open plan-caller seat seat-not""".split()
 )

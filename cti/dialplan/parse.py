@@ -11,7 +11,7 @@ from collections.abc import Iterable
 
 from cti.dialplan.finding import Finding
 from cti.dialplan.model import Call, Context, Extension, Line, Plan, Step
-from cti.dialplan.text import BadText, balanced, parse, split
+from cti.dialplan.text import BadText, balanced, exprs, parse, refs, split
 
 SECTION = re.compile(r"\[([^\]]*)\](?:\(([^)]*)\))?\s*\Z")
 SETTING = re.compile(r"([^=]*?)\s*=>?\s*(.*)\Z", re.DOTALL)
@@ -155,9 +155,12 @@ class _Reader:
         if (twin := self.exten.at(str(self.priority))) is not None:
             self.fault(line, "priority-twice", f"{self.exten.name},{self.priority} 已写在 {_place(twin.line)} / is written there already",
                        "用 n；Asterisk 不要后写的一步 / use n: Asterisk drops the later one")  # fmt: skip
+            self.fault(twin.line, "priority-twice", f"{self.exten.name},{self.priority} 又写在 {_place(line)} / is written once more there",
+                       "用 n；Asterisk 不要后写的一步 / use n: Asterisk drops the later one")  # fmt: skip
         label = match[3] or ""
         if label and (twin := self.exten.at(label)) is not None:
             self.fault(line, "label-twice", f"标号 {label} 已写在 {_place(twin.line)} / a label written there already", "另取一名 / another name")
+            self.fault(twin.line, "label-twice", f"标号 {label} 又写在 {_place(line)} / is written once more there", "另取一名 / another name")
         elif self.priority > 1 and self.exten.at(str(self.priority - 1)) is None and match[1] != "n":
             self.fault(line, "priority", f"{self.exten.name},{self.priority - 1} 没有写，走不到这一步 / is missing: this step is never come to", "n")
         call = self._call(line, what)
@@ -168,7 +171,9 @@ class _Reader:
     def _call(self, line: Line, what: str) -> Call:
         """The application and its arguments; a fault leaves what can be read."""
         try:
-            parse(what)
+            nodes = parse(what)
+            for _ in (*refs(nodes), *exprs(nodes)):  # what is nested in arguments as well
+                pass
         except BadText as why:
             self.fault(line, "brackets", str(why))
         else:

@@ -64,6 +64,8 @@ class Subject:
         """The contexts a name, perhaps with unknown parts, can be."""
         if "*" not in shape:
             return [self.plan.contexts[shape]] if shape in self.plan.contexts else []
+        if shape in known.HOPS:
+            return [self.plan.contexts[n] for n in known.HOPS[shape] if n in self.plan.contexts]
         pattern = re.compile(re.escape(shape).replace(r"\*", ".+"))
         return [c for n, c in self.plan.contexts.items() if pattern.fullmatch(n)]
 
@@ -79,6 +81,8 @@ class Subject:
             found = self.contexts_like(shape.text)
             contexts += found
             exact &= "*" not in shape.text
+            absent = [n for n in known.HOPS.get(shape.text, ()) if n not in self.plan.contexts]
+            missing += [("context-unknown", n, here.line, tuple(self.plan.contexts)) for n in absent if found]
             if not found:
                 missing.append(("context-unknown", shape.text, shape.line or here.line, tuple(self.plan.contexts)))
         if not lead.context and here.context in self.plan.contexts:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 OPEN = {"{": "}", "[": "]", "(": ")"}
 NAME = re.compile(r"[A-Za-z0-9_*-]*\Z")
@@ -62,6 +63,7 @@ def opens(text: str, i: int) -> bool:
     return text[i] in "$#" and text[i + 1 : i + 2] in ("{", "[")
 
 
+@lru_cache(maxsize=65536)
 def parse(text: str, in_expr: bool = False) -> tuple[Node, ...]:
     """The parts of a text. Raises `BadText`."""
     out: list[Node] = []

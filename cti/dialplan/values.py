@@ -36,6 +36,8 @@ class Values:
     of: dict[str, list[tuple[str, Step | None, Line]]] = field(default_factory=lambda: defaultdict(list))
     args: dict[tuple[str, str], list[tuple[str, Step]]] = field(default_factory=lambda: defaultdict(list))
 
+    _known: dict[tuple[str, str, int, int], list[Shape]] = field(default_factory=dict)
+
     @classmethod
     def collect(cls, plan: Plan, given: Mapping[str, str], more: Sequence[Step] = ()) -> Values:
         """Read every assignment and every Gosub of the plan, and of ``more`` (features.conf). ``given``: values known."""
@@ -70,6 +72,12 @@ class Values:
 
     def shapes(self, text: str, step: Step | None, depth: int = DEPTH, line: Line | None = None) -> list[Shape]:
         """Every text it can come to, `*` for what is not known; at most `MOST`."""
+        key = (text, step.context if step else "", depth, id(line))
+        if (known := self._known.get(key)) is None:
+            known = self._known[key] = self._shapes(text, step, depth, line)
+        return known
+
+    def _shapes(self, text: str, step: Step | None, depth: int, line: Line | None) -> list[Shape]:
         try:
             nodes = parse(text)
         except BadText:

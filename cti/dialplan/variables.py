@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 from cti.dialplan.model import Step
 from cti.dialplan.parse import WRAPPERS
@@ -30,6 +31,7 @@ class Use:
     step: Step
 
 
+@lru_cache(maxsize=1 << 20)
 def overlaps(a: str, b: str) -> bool:
     """Can two names, each perhaps with unknown parts, be the same?"""
     if "*" not in a or "*" not in b:

@@ -52,6 +52,8 @@ def _one(subject: Subject, step: Step, name: str, text: str) -> Iterator[Finding
     for kind in dict.fromkeys(kinds):
         if kind is not e.Event:
             yield from _fields(subject, step, kind, set(found))
+        elif "seat" not in found:  # a lent seat's step: kept as it is, by its seat
+            yield subject.finding(step, "event-field", f"{name} 缺字段 / lacks the field seat", '"seat":"${…}"')
 
 
 def _fields(subject: Subject, step: Step, kind: type[e.Event], given: set[str]) -> Iterator[Finding]:

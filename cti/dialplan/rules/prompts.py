@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from cti.dialplan.finding import Finding
 from cti.dialplan.model import Call, Line, Step
 from cti.dialplan.subject import Subject
-from cti.dialplan.text import split
+from cti.dialplan.text import BadText, Ref, parse, refs, split
 from cti.dialplan.values import Shape
 from cti.problem import did_you_mean
 
@@ -35,14 +35,37 @@ def _files(subject: Subject, step: Step, text: str) -> Iterator[Finding]:
         shapes = subject.constants.shapes(one.strip(), step)
         bad = [s for s in shapes if not _there(subject, s.text)]
         if all("*" in s.text for s in shapes) and not bad:
-            whole = subject.values.shapes(one.strip(), step)
-            if not any("*" in s.text for s in whole) and sum(_there(subject, s.text) for s in whole) * 2 >= len(whole):
-                bad = [s for s in whole if not _there(subject, s.text)]
+            bad = [s for s in _spelt_out(subject, step, one.strip()) if not _there(subject, s.text)]
         for shape in bad:
             finding = _said(subject, shape, step.line)
             if (key := (finding.file, finding.line, finding.message)) not in told:
                 told.add(key)
                 yield finding
+
+
+def _refs(text: str) -> list[Ref]:
+    try:
+        return list(refs(parse(text)))
+    except BadText:  # told by the parser
+        return []
+
+
+def _spelt_out(subject: Subject, step: Step, text: str) -> list[Shape]:
+    """The names it can come to where they are known: of a variable set in one place, an argument, or words set in this very
+    context. Nothing where half of them are no prompts anyway: then the name means something else elsewhere."""
+    whole: list[Shape] = []
+    for ref in _refs(text):
+        if ref.args is not None or ref.name in subject.plan.globals:
+            continue
+        of = subject.values.of.get(ref.name, [])
+        if ref.name.startswith("ARG") or len(of) == 1:
+            whole += subject.values.shapes(text, step)
+            continue
+        for value, at, line in of:
+            if at is not None and at.context == step.context and value and "$" not in value:
+                whole += [Shape(s.text.replace("*", value), line) for s in subject.constants.shapes(text, step) if s.text.count("*") == 1]
+    whole = [s for s in whole if "*" not in s.text]
+    return whole if sum(_there(subject, s.text) for s in whole) * 2 >= len(whole) else []
 
 
 def _said(subject: Subject, shape: Shape, line: Line) -> Finding:
