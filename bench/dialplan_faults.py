@@ -150,6 +150,26 @@ def bracket(rng: random.Random, text: str, around: Around) -> str | None:
     return _swap(rng, text, r'[\]})]|(?<=\[)"', lambda r, m: "")
 
 
+def opening(rng: random.Random, text: str, around: Around) -> str | None:
+    """A dollar sign or an opening brace, lost."""
+    return _swap(rng, text, r"\$[{\[]", lambda r, m: r.choice("${") if m[0] == "${" else "[") if STEP.match(text) else None
+
+
+def argument_lost(rng: random.Random, text: str, around: Around) -> str | None:
+    """A jump without what it jumps to, a wait for nothing."""
+    return _swap(rng, text, r"\b(Goto|Gosub|Playback|Wait)\([^()]+\)$", lambda r, m: f"{m[1]}()")
+
+
+def context_renamed(rng: random.Random, text: str, around: Around) -> str | None:
+    """A context under another name."""
+    return _swap(rng, text, r"^\[([a-z-]+)\]$", lambda r, m: f"[{typo(r, m[1])}q]")
+
+
+def family(rng: random.Random, text: str, around: Around) -> str | None:
+    """Another family of AstDB."""
+    return _swap(rng, text, r"(\$\{DB\()([a-z-]+)(/)", lambda r, m: f"{m[1]}{typo(r, m[2])}q{m[3]}")
+
+
 def twice(rng: random.Random, text: str, around: Around) -> str | None:
     """A step that takes the place of the one before it."""
     match = STEP.match(text)
@@ -258,6 +278,7 @@ BREAKS: tuple[Break, ...] = (
     context_name, label_name, label_lost, priority_wrong, exten_wrong, prompt_name, application, function, end_lost, time_out, unquoted,
     unfiltered, bracket, twice, label_twice, variable_read, shared_name, variable_set, event_name, event_field, event_json, endless,
     nothing_given, one_more, condition_lost, operator, keyword, agi, queue_name, phone_name, music, pattern_all,
+    opening, argument_lost, context_renamed, family,
 )  # fmt: skip
 
 

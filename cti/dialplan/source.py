@@ -105,6 +105,11 @@ def load(folder: Path, directory: Directory, told: Told, key: bytes) -> Sources:
     return Sources(lines, tuple(faults), {n: t for n, t in texts.items() if n.endswith(".j2")})
 
 
+def plain(texts: Mapping[str, str]) -> Sources:
+    """Files that are filled in already, by name."""
+    return Sources({name: tuple(_lines(name, name, text)) for name, text in texts.items()}, (), {})
+
+
 def marked(text: str) -> str:
     """Every line that is not a block alone, with its number."""
     return "".join(line if line.lstrip().startswith(("{%", "{#")) else f"\x01{n}\x02{line}"

@@ -135,6 +135,19 @@ def exprs(nodes: tuple[Node, ...]) -> Iterator[Expr]:
                 yield from exprs(parse(node.args))
 
 
+def plains(nodes: tuple[Node, ...]) -> Iterator[str]:
+    """Every piece of plain text in it, at any depth. Raises `BadText`."""
+    for node in nodes:
+        if isinstance(node, str):
+            yield node
+        elif isinstance(node, Expr):
+            yield from plains(node.parts)
+        else:
+            yield from plains(node.parts)
+            if node.args is not None:
+                yield from plains(parse(node.args))
+
+
 def split(text: str, separator: str = ",", most: int = -1, quotes: bool = True) -> list[str]:
     """Cut at separators that stand outside brackets, variables and quotes."""
     out: list[str] = []

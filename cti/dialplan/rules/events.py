@@ -18,6 +18,9 @@ UNHEARD = frozenset({"ref", "at"})
 BY_READER = {"CallArrived": {"caller"}}
 """fields the reader of Asterisk's record fills in from the channel (cti.ami.translate)"""
 
+OF_CALLS = frozenset({"LentSeatTried", "LentSeatAway"})
+"""steps of a lent seat that belong to a call of ours"""
+
 
 def spoken(subject: Subject) -> Iterator[Finding]:
     """A name the core does not have, JSON that is none, a field too few or unknown."""
@@ -46,14 +49,16 @@ def _one(subject: Subject, step: Step, name: str, text: str) -> Iterator[Finding
     except ValueError as why:
         yield subject.finding(step, "event-json", f"不是 JSON / no JSON: {why}", '{"ref":"${CALLREF}",…}')
         return
-    if not isinstance(found, dict) or not all(isinstance(v, str) for v in found.values()):
+    if not isinstance(found, dict) or not all(isinstance(v, str) and not set(v) & set("{}$") for v in found.values()):
         yield subject.finding(step, "event-json", "须为字符串的 JSON 对象 / must be an object of strings", '{"ref":"${CALLREF}",…}')
         return
     for kind in dict.fromkeys(kinds):
         if kind is not e.Event:
             yield from _fields(subject, step, kind, set(found))
-        elif "seat" not in found:  # a lent seat's step: kept as it is, by its seat
-            yield subject.finding(step, "event-field", f"{name} 缺字段 / lacks the field seat", '"seat":"${…}"')
+            continue
+        for field in ("seat", *(("ref",) if name in OF_CALLS else ())):  # a lent seat's step: kept as it is
+            if field not in found:
+                yield subject.finding(step, "event-field", f"{name} 缺字段 / lacks the field {field}", f'"{field}":"${{…}}"')
 
 
 def _fields(subject: Subject, step: Step, kind: type[e.Event], given: set[str]) -> Iterator[Finding]:

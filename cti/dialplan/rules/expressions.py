@@ -8,9 +8,9 @@ from collections.abc import Iterator
 
 from cti.dialplan.finding import Finding
 from cti.dialplan.model import Step
-from cti.dialplan.refs import settings
+from cti.dialplan.parse import branches
 from cti.dialplan.subject import Subject
-from cti.dialplan.text import BadText, Expr, Node, Ref, exprs, parse, refs, split
+from cti.dialplan.text import BadText, Expr, Node, Ref, exprs, parse, plains, refs, split
 from cti.dialplan.values import assignments, plain
 
 SAFE = frozenset(
@@ -18,8 +18,13 @@ SAFE = frozenset(
     ISNULL URIENCODE KEYPADHASH DB DB_EXISTS STRFTIME SHARED IMPORT CHANNEL GLOBAL""".split()
 )
 """what comes out of these is no caller's text"""
+CLEAN = frozenset({"FILTER", "LEN", "REGEX", "STAT", "MD5", "SHA1", "URIENCODE", "KEYPADHASH", "ISNULL", "EXISTS"})
+"""what goes into these comes out harmless"""
 SENT = frozenset({"CALLERID", "PJSIP_HEADER", "SIP_HEADER", "SIPDOMAIN", "DNID", "CALLERIDNUM", "CALLERIDNAME", "REDIRECTING", "CONNECTEDLINE"})
 OPERATOR = re.compile(r"!=|=~|==|<=|>=|[=<>]")
+COUNT = re.compile(r"\{\d+(?:,\d*)?\}")
+"""how often, in a regular expression"""
+STRAY = re.compile(r"[{}]|\$(?!\")")
 TOKEN = re.compile(r"""\s*(?:(?P<string>"(?:\\.|[^"\\])*")|(?P<op>!=|=~|==|<=|>=|::|[=<>|&+*/%?:~])|(?P<open>\()|(?P<shut>\))|(?P<minus>-)|(?P<not>!)"""
                    r"""|(?P<word>[^\s"()=<>|&+*/%?:!~-]+))""")  # fmt: skip
 
@@ -97,7 +102,7 @@ def _raw(nodes: tuple[Node, ...]) -> str:
                 return node.name
             if node.name == "IMPORT" and node.args and split(node.args)[-1].strip().partition("(")[0] in SENT:
                 return split(node.args)[-1].strip()
-            if node.name in SAFE or node.args is None:
+            if node.name in CLEAN or node.args is None:
                 continue
             try:
                 if found := _raw(tuple(n for part in _results(node) for n in parse(part))):
@@ -179,5 +184,30 @@ def reads(text: str) -> bool:
     return not want and depth == 0
 
 
-RULES = (caller_in_expression, caller_unfiltered, half_quoted, out_of_order)
-__all__ = ["RULES", "flat", "reads", "refs", "settings"]
+def stray(subject: Subject) -> Iterator[Finding]:
+    """A brace or a dollar sign that belongs to no variable: the name would be taken for plain text."""
+    for step in subject.steps:
+        if step.app == "CELGenUserEvent" or any(c.app == "CELGenUserEvent" for c in step.calls):
+            continue
+        try:
+            bad = next((t for t in plains(parse(step.args)) if STRAY.search(COUNT.sub("", t))), None)
+        except BadText:
+            continue
+        if bad is not None:
+            yield subject.finding(step, "brackets", f"多出的括号或 $ / a brace or $ that belongs to no variable: {bad[:40]}", "${…}")
+
+
+def condition(subject: Subject) -> Iterator[Finding]:
+    """A condition that compares outside of `$[…]`: a text, hence always true."""
+    for step in subject.steps:
+        try:
+            asked = [found[0] for c in step.calls if c.app in ("GotoIf", "ExecIf", "GosubIf") and (found := branches(c.args))]
+            asked += [found[0] for r in refs(parse(step.args)) if r.name == "IF" and r.args and (found := branches(r.args))]
+            bad = next((text for text in asked for n in parse(text) if isinstance(n, str) and set(n) & set('"=<>&|[]')), None)
+        except BadText:
+            continue
+        if bad is not None:
+            yield subject.finding(step, "condition", f"条件不是表达式，永远成立 / a condition that is no expression always holds: {bad[:40]}", "$[…]")
+
+
+RULES = (stray, condition, caller_in_expression, caller_unfiltered, half_quoted, out_of_order)
