@@ -2,7 +2,8 @@
 
     python -m bench.dialplan_faults --seeds 20 --faults 25 [--alone] [--dialplan DIR]
 
-Knows: how to break a line. Must not know: how `cti dialplan check` finds it; that the file and line are named is all that counts.
+Knows: how to break a line. Must not know: how `cti dialplan check` finds it; that the file and line are named is all
+that counts.
 Lines are changed in place, never added or removed, so that the line that was broken is the line to be named.
 """
 
@@ -55,13 +56,21 @@ def typo(rng: random.Random, word: str) -> str:
     """The word with two letters changed places, one doubled or one lost; never the word itself."""
     for _ in range(20):
         i = rng.randrange(max(1, len(word) - 1))
-        made = rng.choice((word[:i] + word[i + 1 : i + 2] + word[i] + word[i + 2 :], word[:i] + word[i] + word[i:], word[:i] + word[i + 1 :]))
+        made = rng.choice(
+            (
+                word[:i] + word[i + 1 : i + 2] + word[i] + word[i + 2 :],
+                word[:i] + word[i] + word[i:],
+                word[:i] + word[i + 1 :],
+            )
+        )
         if made != word and made and made[0].isalnum():
             return made
     return word + "x"
 
 
-def _swap(rng: random.Random, text: str, pattern: str, make: Callable[[random.Random, re.Match[str]], str | None]) -> str | None:
+def _swap(
+    rng: random.Random, text: str, pattern: str, make: Callable[[random.Random, re.Match[str]], str | None]
+) -> str | None:
     found = list(re.finditer(pattern, text))
     rng.shuffle(found)
     for match in found:
@@ -72,11 +81,17 @@ def _swap(rng: random.Random, text: str, pattern: str, make: Callable[[random.Ra
 
 def context_name(rng: random.Random, text: str, around: Around) -> str | None:
     """The name of a context, misspelt where it is led to."""
+
     def make(rng: random.Random, m: re.Match[str]) -> str | None:
         made = typo(rng, m[2])
         return m[1] + made + m[3] if m[2] in around.contexts and made not in around.contexts else None
 
-    return _swap(rng, text, r"((?:Goto|Gosub|\bb|\bF|\bG|\bU|handler_push\)=|[?:])\(?)([a-z][a-z-]+)((?:[,^]|\\,)(?:s|\d|[a-z])[\w-]*(?:[,^]|\\,)[\w-]+)", make)
+    return _swap(
+        rng,
+        text,
+        r"((?:Goto|Gosub|\bb|\bF|\bG|\bU|handler_push\)=|[?:])\(?)([a-z][a-z-]+)((?:[,^]|\\,)(?:s|\d|[a-z])[\w-]*(?:[,^]|\\,)[\w-]+)",
+        make,
+    )
 
 
 def label_name(rng: random.Random, text: str, around: Around) -> str | None:
@@ -140,7 +155,12 @@ def unquoted(rng: random.Random, text: str, around: Around) -> str | None:
 
 def unfiltered(rng: random.Random, text: str, around: Around) -> str | None:
     """What a phone sent, without its filter."""
-    return _swap(rng, text, r"\$\{FILTER\([^,]+,(\$\{(?:CALLERID|IMPORT|PJSIP_HEADER)\((?:[^{}()]|\$\{\w+\}|\([a-z]+\))*\)\})\)\}", lambda r, m: m[1])
+    return _swap(
+        rng,
+        text,
+        r"\$\{FILTER\([^,]+,(\$\{(?:CALLERID|IMPORT|PJSIP_HEADER)\((?:[^{}()]|\$\{\w+\}|\([a-z]+\))*\)\})\)\}",
+        lambda r, m: m[1],
+    )
 
 
 def bracket(rng: random.Random, text: str, around: Around) -> str | None:
@@ -152,7 +172,9 @@ def bracket(rng: random.Random, text: str, around: Around) -> str | None:
 
 def opening(rng: random.Random, text: str, around: Around) -> str | None:
     """A dollar sign or an opening brace, lost."""
-    return _swap(rng, text, r"\$[{\[]", lambda r, m: r.choice("${") if m[0] == "${" else "[") if STEP.match(text) else None
+    return (
+        _swap(rng, text, r"\$[{\[]", lambda r, m: r.choice("${") if m[0] == "${" else "[") if STEP.match(text) else None
+    )
 
 
 def argument_lost(rng: random.Random, text: str, around: Around) -> str | None:
@@ -181,7 +203,9 @@ def twice(rng: random.Random, text: str, around: Around) -> str | None:
 def label_twice(rng: random.Random, text: str, around: Around) -> str | None:
     """A label the step above has already."""
     above = LABELLED.match(around.before)
-    return text.replace("same => n,", f"same => n({above[2]}),", 1) if above and text.startswith(" same => n,") else None
+    return (
+        text.replace("same => n,", f"same => n({above[2]}),", 1) if above and text.startswith(" same => n,") else None
+    )
 
 
 def variable_read(rng: random.Random, text: str, around: Around) -> str | None:
@@ -206,12 +230,18 @@ def event_name(rng: random.Random, text: str, around: Around) -> str | None:
 
 def event_field(rng: random.Random, text: str, around: Around) -> str | None:
     """An event without the call, or the seat, it belongs to."""
-    return _swap(rng, text, r'"(ref|seat)":"[^"]*",(?=")', lambda r, m: "" if m[1] == "ref" or '"ref"' not in text else None)
+    return _swap(
+        rng, text, r'"(ref|seat)":"[^"]*",(?=")', lambda r, m: "" if m[1] == "ref" or '"ref"' not in text else None
+    )
 
 
 def event_json(rng: random.Random, text: str, around: Around) -> str | None:
     """JSON without one of its quotes or colons."""
-    return _swap(rng, text, r'"(\w+)":', lambda r, m: r.choice((f"{m[1]}:", f'"{m[1]}"', f'"{m[1]}'))) if "CELGenUserEvent" in text else None
+    return (
+        _swap(rng, text, r'"(\w+)":', lambda r, m: r.choice((f"{m[1]}:", f'"{m[1]}"', f'"{m[1]}')))
+        if "CELGenUserEvent" in text
+        else None
+    )
 
 
 def endless(rng: random.Random, text: str, around: Around) -> str | None:
@@ -225,7 +255,21 @@ def endless(rng: random.Random, text: str, around: Around) -> str | None:
 def nothing_given(rng: random.Random, text: str, around: Around) -> str | None:
     """An application without its arguments."""
     match = STEP.match(text)
-    wanted = ("Playback", "Set", "MSet", "Goto", "GotoIf", "Gosub", "Dial", "Queue", "Read", "ExecIf", "Bridge", "BridgeAdd", "SoftHangup")
+    wanted = (
+        "Playback",
+        "Set",
+        "MSet",
+        "Goto",
+        "GotoIf",
+        "Gosub",
+        "Dial",
+        "Queue",
+        "Read",
+        "ExecIf",
+        "Bridge",
+        "BridgeAdd",
+        "SoftHangup",
+    )
     return f"{match[1]}{match[2]}(){match[4]}" if match and match[2] in wanted else None
 
 
@@ -275,19 +319,57 @@ def pattern_all(rng: random.Random, text: str, around: Around) -> str | None:
 
 
 BREAKS: tuple[Break, ...] = (
-    context_name, label_name, label_lost, priority_wrong, exten_wrong, prompt_name, application, function, end_lost, time_out, unquoted,
-    unfiltered, bracket, twice, label_twice, variable_read, shared_name, variable_set, event_name, event_field, event_json, endless,
-    nothing_given, one_more, condition_lost, operator, keyword, agi, queue_name, phone_name, music, pattern_all,
-    opening, argument_lost, context_renamed, family,
-)  # fmt: skip
+    context_name,
+    label_name,
+    label_lost,
+    priority_wrong,
+    exten_wrong,
+    prompt_name,
+    application,
+    function,
+    end_lost,
+    time_out,
+    unquoted,
+    unfiltered,
+    bracket,
+    twice,
+    label_twice,
+    variable_read,
+    shared_name,
+    variable_set,
+    event_name,
+    event_field,
+    event_json,
+    endless,
+    nothing_given,
+    one_more,
+    condition_lost,
+    operator,
+    keyword,
+    agi,
+    queue_name,
+    phone_name,
+    music,
+    pattern_all,
+    opening,
+    argument_lost,
+    context_renamed,
+    family,
+)
 
 
 def seeded(texts: Mapping[str, str], seed: int, count: int, apart: int = 6) -> tuple[dict[str, str], list[Fault]]:
-    """The texts with ``count`` slips, as many kinds as there are before one comes again, never two within ``apart`` lines."""
+    """The texts with ``count`` slips, as many kinds as there are before one comes again, never two within ``apart``
+    lines."""
     rng = random.Random(seed)
     lines = {name: text.splitlines() for name, text in texts.items()}
     contexts = frozenset(re.findall(r"^\[([\w-]+)\]", "\n".join(texts.values()), re.MULTILINE))
-    places = [(name, n) for name, found in lines.items() for n, line in enumerate(found) if not line.lstrip().startswith((";", "{"))]
+    places = [
+        (name, n)
+        for name, found in lines.items()
+        for n, line in enumerate(found)
+        if not line.lstrip().startswith((";", "{"))
+    ]
     faults: list[Fault] = []
     kinds = list(BREAKS)
     rng.shuffle(kinds)
@@ -360,11 +442,15 @@ def main() -> int:
         kinds.update(f.kind for f in faults)
         for copy, some in alone(texts, faults) if options.alone else [(faulty, faults)]:
             lost += [(seed, f) for f in missed(options.dialplan, copy, some, folder("config"))]
-        print(f"种子/seed {seed}: {len(faults)}，漏/missed {sum(s == seed for s, _ in lost)}", file=sys.stderr, flush=True)
+        print(
+            f"种子/seed {seed}: {len(faults)}，漏/missed {sum(s == seed for s, _ in lost)}", file=sys.stderr, flush=True
+        )
     for seed, fault in lost:
         print(f"{seed} {fault.kind} {fault.file}:{fault.line}\n  - {fault.before.strip()}\n  + {fault.after.strip()}")
-    print(f"{total} 处，{len(kinds)} 类；找到 {total - len(lost)} / {total} faults of {len(kinds)} kinds, {total - len(lost)} named by file and "
-          f"line; {time.monotonic() - began:.0f} s")  # fmt: skip
+    print(
+        f"{total} 处，{len(kinds)} 类；找到 {total - len(lost)} / {total} faults of {len(kinds)} kinds, "
+        f"{total - len(lost)} named by file and line; {time.monotonic() - began:.0f} s"
+    )
     return 1 if lost else 0
 
 

@@ -9,7 +9,8 @@ from cti.cli.dialplan_check import check_command
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 def dialplan() -> None:
-    """拨号方案：检查、按故事测试、看一通电话怎么走、上线 / the dialplan: checked, tested by stories, traced, put into service."""
+    """拨号方案：检查、按故事测试、看一通电话怎么走、上线 / the dialplan: checked, tested by stories, traced, put into
+    service."""
 
 
 dialplan.add_command(check_command)

@@ -1,4 +1,5 @@
-"""`cti dialplan check`: what is wrong with a dialplan, and what Asterisk says of it. Knows: options, exit codes, how it is printed. Must not
+"""`cti dialplan check`: what is wrong with a dialplan, and what Asterisk says of it. Knows: options, exit codes, how
+it is printed. Must not
 know: any rule."""
 
 from __future__ import annotations
@@ -46,20 +47,36 @@ EPILOG = """\b
 
 
 @click.command("check", epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
-@click.option("--dialplan", "where", type=click.Path(path_type=Path, exists=True, file_okay=False), default=None,
-              help="拨号方案目录 / folder of the dialplan (default: the product's own)")  # fmt: skip
+@click.option(
+    "--dialplan",
+    "where",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    default=None,
+    help="拨号方案目录 / folder of the dialplan (default: the product's own)",
+)
 @CONFIG
-@click.option("--sounds", type=click.Path(path_type=Path, exists=True, file_okay=False), default=None,
-              help="提示音目录，默认按新装一套核对 / folder of prompts; default: those a fresh install has")  # fmt: skip
-@click.option("--runtime", type=click.Path(path_type=Path), default=Path(".runtime"), show_default=True,
-              help="Asterisk 所在 / where Asterisk is unpacked")  # fmt: skip
+@click.option(
+    "--sounds",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    default=None,
+    help="提示音目录，默认按新装一套核对 / folder of prompts; default: those a fresh install has",
+)
+@click.option(
+    "--runtime",
+    type=click.Path(path_type=Path),
+    default=Path(".runtime"),
+    show_default=True,
+    help="Asterisk 所在 / where Asterisk is unpacked",
+)
 @click.option("--no-load", is_flag=True, help="不起 Asterisk / start no Asterisk")
 @click.option("--json", "as_json", is_flag=True, help="输出 JSON / print JSON")
-def check_command(where: Path | None, config: Path | None, sounds: Path | None, runtime: Path, no_load: bool,
-                  as_json: bool) -> None:  # fmt: skip
+def check_command(
+    where: Path | None, config: Path | None, sounds: Path | None, runtime: Path, no_load: bool, as_json: bool
+) -> None:
     """检查拨号方案，逐条指出文件与行，再由一个用完即弃的 Asterisk 载入。
 
-    Check the dialplan: each fault by file and line, with a hint; then a throwaway Asterisk loads it, and what it refuses is told.
+    Check the dialplan: each fault by file and line, with a hint; then a throwaway Asterisk loads it, and what it
+    refuses is told.
     """
     began = time.monotonic()
     place, settings, directory = load(config)
@@ -95,25 +112,34 @@ def _loaded(here: Path, place: Path, settings: Settings, checked: Checked, runti
     configure_logging("warning", sys.stderr, json=False)
     try:
         root = ensure_root_with_bar(runtime, console)
-        with console.status("Asterisk 载入 / Asterisk loads it"), tempfile.TemporaryDirectory(prefix="cti-check-") as work:
+        with (
+            console.status("Asterisk 载入 / Asterisk loads it"),
+            tempfile.TemporaryDirectory(prefix="cti-check-") as work,
+        ):
             return asyncio.run(try_out(root, here, directory, place, checked.sources, Path(work), settings.site.code))
     except (PortsTaken, RootFailed, OSError) as why:
-        click.echo(f"起不了 Asterisk（可用 --no-load）/ no Asterisk can be started (--no-load does without): {why}", err=True)
+        click.echo(
+            f"起不了 Asterisk（可用 --no-load）/ no Asterisk can be started (--no-load does without): {why}", err=True
+        )
         sys.exit(1)
 
 
 def _news(checked: Checked, loaded: Loaded | None) -> list[Finding]:
     """What Asterisk says that was not said of that line already."""
     told = {(f.file, f.line) for f in checked.findings}
-    excused = {(f.file, f.line) for f in checked.excused} | {(f, n) for f, n, c in checked.sources.excused() if c == CODE}
+    excused = {(f.file, f.line) for f in checked.excused} | {
+        (f, n) for f, n, c in checked.sources.excused() if c == CODE
+    }
     return [f for f in loaded.findings if (f.file, f.line) not in told | excused] if loaded else []
 
 
 def _summary(checked: Checked, loaded: Loaded | None, count: int, seconds: float, no_load: bool) -> str:
     read = f"{checked.contexts} 个 context，{checked.steps} 步 / {checked.contexts} contexts, {checked.steps} steps"
     if loaded:
-        tried = f"；Asterisk {loaded.version} 已载入：{loaded.endpoints} 部话机与中继、{loaded.queues} 条队列 / loaded: " \
-                f"{loaded.endpoints} phones and trunks, {loaded.queues} queues"  # fmt: skip
+        tried = (
+            f"；Asterisk {loaded.version} 已载入：{loaded.endpoints} 部话机与中继、{loaded.queues} 条队列 / loaded: "
+            f"{loaded.endpoints} phones and trunks, {loaded.queues} queues"
+        )
     else:
         tried = "；未载入 / not loaded" if no_load else "；填不成，未载入 / not loaded, it cannot be filled in"
     what = f"{count} 处问题 / {count} faults" if count else "没有问题 / nothing found"
@@ -123,8 +149,18 @@ def _summary(checked: Checked, loaded: Loaded | None, count: int, seconds: float
 
 def _report(checked: Checked, loaded: Loaded | None, found: list[Finding], seconds: float) -> dict[str, object]:
     return {
-        "ok": not found, "findings": [f.as_dict() for f in found], "excused": [f.as_dict() for f in checked.excused],
-        "contexts": checked.contexts, "steps": checked.steps, "seconds": round(seconds, 2),
-        "asterisk": None if loaded is None else {"version": loaded.version, "contexts": loaded.contexts,
-                                                "endpoints": loaded.endpoints, "queues": loaded.queues},
-    }  # fmt: skip
+        "ok": not found,
+        "findings": [f.as_dict() for f in found],
+        "excused": [f.as_dict() for f in checked.excused],
+        "contexts": checked.contexts,
+        "steps": checked.steps,
+        "seconds": round(seconds, 2),
+        "asterisk": None
+        if loaded is None
+        else {
+            "version": loaded.version,
+            "contexts": loaded.contexts,
+            "endpoints": loaded.endpoints,
+            "queues": loaded.queues,
+        },
+    }

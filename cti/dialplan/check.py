@@ -1,4 +1,5 @@
-"""All rules over one dialplan. Knows: which files make it, where excuses stand. Must not know: any rule, any process."""
+"""All rules over one dialplan. Knows: which files make it, where excuses stand. Must not know: any rule, any
+process."""
 
 from __future__ import annotations
 
@@ -31,11 +32,25 @@ class Checked:
 
 
 def check(folder: Path, directory: Directory, site: str, sounds: Path | None = None) -> Checked:
-    """The dialplan in ``folder`` for this site; ``sounds``: a folder of prompts to look in, else those a fresh install has.
+    """The dialplan in ``folder`` for this site; ``sounds``: a folder of prompts to look in, else those a fresh
+    install has.
     Raises OSError, UnicodeDecodeError."""
-    told = Place(site=site, etc=Path("/etc/asterisk"), sounds=sounds or SOUNDS, ami_port=5038, ami_username="cti",
-                 ami_secret="x" * 16, sip_port=5060, rtp=range(10000, 20000), agi_port=4573, state=NOWHERE, run=NOWHERE,
-                 modules=NOWHERE, data=NOWHERE, sbin=NOWHERE)  # fmt: skip
+    told = Place(
+        site=site,
+        etc=Path("/etc/asterisk"),
+        sounds=sounds or SOUNDS,
+        ami_port=5038,
+        ami_username="cti",
+        ami_secret="x" * 16,
+        sip_port=5060,
+        rtp=range(10000, 20000),
+        agi_port=4573,
+        state=NOWHERE,
+        run=NOWHERE,
+        modules=NOWHERE,
+        data=NOWHERE,
+        sbin=NOWHERE,
+    )
     return check_sources(load(folder, directory, told, KEY), prompts(directory, sounds), str(told.sounds))
 
 

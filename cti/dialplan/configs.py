@@ -1,4 +1,5 @@
-"""The other files a dialplan leans on: pjsip.conf, queues.conf, features.conf, musiconhold.conf. Knows: their sections. Must
+"""The other files a dialplan leans on: pjsip.conf, queues.conf, features.conf, musiconhold.conf. Knows: their
+sections. Must
 not know: any rule."""
 
 from __future__ import annotations

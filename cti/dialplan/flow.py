@@ -13,16 +13,47 @@ from cti.dialplan.refs import Lead
 ENDS = frozenset({"Hangup", "Return", "Goto"})
 """after these nothing follows"""
 WAITS = frozenset(
-    """Wait WaitExten WaitForCondition WaitForSilence WaitUntil WaitMusicOnHold WaitDigit Read ReadExten Playback Background Queue Dial
-    Bridge BridgeAdd BridgeWait ConfBridge Echo MusicOnHold ChanSpy Record Park Milliwatt AGI SayDigits SayNumber
-    SayUnixTime ControlPlayback Page Congestion Busy""".split()
+    [
+        "Wait",
+        "WaitExten",
+        "WaitForCondition",
+        "WaitForSilence",
+        "WaitUntil",
+        "WaitMusicOnHold",
+        "WaitDigit",
+        "Read",
+        "ReadExten",
+        "Playback",
+        "Background",
+        "Queue",
+        "Dial",
+        "Bridge",
+        "BridgeAdd",
+        "BridgeWait",
+        "ConfBridge",
+        "Echo",
+        "MusicOnHold",
+        "ChanSpy",
+        "Record",
+        "Park",
+        "Milliwatt",
+        "AGI",
+        "SayDigits",
+        "SayNumber",
+        "SayUnixTime",
+        "ControlPlayback",
+        "Page",
+        "Congestion",
+        "Busy",
+    ]
 )
 """these take time by themselves"""
 
 
 @dataclass(slots=True)
 class Flow:
-    """``after``: the steps a step can be followed by, jumps of the same channel as well; ``falls``: steps after which there is
+    """``after``: the steps a step can be followed by, jumps of the same channel as well; ``falls``: steps after
+    which there is
     none, though one is needed."""
 
     after: dict[Step, list[Step]] = field(default_factory=dict)
@@ -77,7 +108,8 @@ def reachable(starts: Iterable[Step], flow: Flow) -> set[Step]:
 
 
 def cycles(steps: Iterable[Step], flow: Flow, without: set[Step]) -> list[list[Step]]:
-    """Strongly connected sets of more than one step, or of one that follows itself, once ``without`` is taken out (Tarjan, with
+    """Strongly connected sets of more than one step, or of one that follows itself, once ``without`` is taken out
+    (Tarjan, with
     its own stack)."""
     wanted = set(steps) - without
     index: dict[Step, int] = {}

@@ -1,6 +1,7 @@
 """A throwaway Asterisk loads the dialplan, and what it refused is told at the line that was written.
 
-Knows: an embedded Asterisk (cti.stack), how its log names a place. Must not know: any rule. Everything is on loopback and goes with the
+Knows: an embedded Asterisk (cti.stack), how its log names a place. Must not know: any rule. Everything is on
+loopback and goes with the
 temporary folder; a folder that is filled in already (`cti render`) is given this instance's ports and folders first.
 """
 
@@ -29,19 +30,35 @@ CODE = "asterisk"
 NO_REDIS = 9
 """a port that is not the instance's own: no Redis is started"""
 ASK_S = 10.0
-OWN = ("asterisk.conf", "manager.conf", "rtp.conf")
+OWN = ("asterisk.conf", "http.conf", "manager.conf", "rtp.conf")
 """where a throwaway differs from any other: its folders and ports"""
 MESSAGE = re.compile(r"\[[^]]*\] (WARNING|ERROR)\[\d+\](?:\[[^]]*\])? ([\w./-]+\.c): (.*)")
 FILE, AT = re.compile(r"([\w./-]+\.conf)\b"), re.compile(r"\bline (\d+)")
-LISTED = {"app": re.compile(r"^ +([A-Za-z0-9_]+): ", re.MULTILINE), "func": re.compile(r"^([A-Z][A-Z0-9_]+) ", re.MULTILINE),
-          "endpoint": re.compile(r"^ Endpoint: +([^\s/]+)", re.MULTILINE), "queue": re.compile(r"^(\S+) has \d+ calls", re.MULTILINE),
-          "context": re.compile(r"^\[ Context '([^']+)'", re.MULTILINE)}  # fmt: skip
-ASKS = {"app": "core show applications", "func": "core show functions", "endpoint": "pjsip show endpoints", "queue": "queue show",
-        "context": "dialplan show"}  # fmt: skip
-NOISE = tuple(map(re.compile, (
-    r"Unable to load config file '(?!{ours})", r"^(ccss|indications)\.c: .*(find|valid).* config",
-    r"^ccss\.c: Could not find valid ccss\.conf", r"^(file|res_crypto)\.c: .*/keys",
-)))  # fmt: skip
+LISTED = {
+    "app": re.compile(r"^ +([A-Za-z0-9_]+): ", re.MULTILINE),
+    "func": re.compile(r"^([A-Z][A-Z0-9_]+) ", re.MULTILINE),
+    "endpoint": re.compile(r"^ Endpoint: +([^\s/<]+)", re.MULTILINE),
+    "queue": re.compile(r"^(\S+) has \d+ calls", re.MULTILINE),
+    "context": re.compile(r"^\[ Context '([^']+)'", re.MULTILINE),
+}
+ASKS = {
+    "app": "core show applications",
+    "func": "core show functions",
+    "endpoint": "pjsip show endpoints",
+    "queue": "queue show",
+    "context": "dialplan show",
+}
+NOISE = tuple(
+    map(
+        re.compile,
+        (
+            r"Unable to load config file '(?!{ours})",
+            r"^(ccss|indications)\.c: .*(find|valid).* config",
+            r"^ccss\.c: Could not find valid ccss\.conf",
+            r"^(file|res_crypto)\.c: .*/keys",
+        ),
+    )
+)
 """What Asterisk says of modules this product neither configures nor uses; a file of ours is never among it."""
 
 
@@ -56,17 +73,25 @@ class Loaded:
     queues: int
 
 
-async def load(root: RuntimeRoot, folder: Path, directory: Directory, config: Path, sources: Sources, work: Path,
-               site: str) -> Loaded:  # fmt: skip
+async def load(
+    root: RuntimeRoot, folder: Path, directory: Directory, config: Path, sources: Sources, work: Path, site: str
+) -> Loaded:
     """Start it in ``work``, look, stop it. Raises `PortsTaken`, `RootFailed`, OSError."""
     templates = _templates(folder, work / "templates")
+    local = work / "state" / "asterisk" / "etc" / "local.d"
+    _copy_local(folder, local)
     ports = [netports.free_udp_port() for _ in directory.sites]
-    instance = Instance(root, work / "state", directory, config, templates, site=site, service=False, redis=NO_REDIS,
-                        sites=here(directory.sites, ports))  # fmt: skip
-    local = instance.state / "asterisk" / "etc" / "local.d"
-    local.mkdir(parents=True)
-    for path in sorted(folder.glob("local.d/*.conf")):
-        shutil.copyfile(path, local / path.name)
+    instance = Instance(
+        root,
+        work / "state",
+        directory,
+        config,
+        templates,
+        site=site,
+        service=False,
+        redis=NO_REDIS,
+        sites=here(directory.sites, ports),
+    )
     logs = [instance.state / "asterisk" / "log" / name for name in ("console.log", "messages")]
     try:
         async with instance:
@@ -75,15 +100,32 @@ async def load(root: RuntimeRoot, folder: Path, directory: Directory, config: Pa
     except ChildFailed as why:
         refused = _refusals(logs, sources)
         words = "; ".join(why.log_tail[-3:])
-        return Loaded((*refused, Finding("asterisk.conf", 0, CODE, f"Asterisk 没有起来 / Asterisk did not start: {words}")), "", 0, 0, 0)
+        return Loaded(
+            (*refused, Finding("asterisk.conf", 0, CODE, f"Asterisk 没有起来 / Asterisk did not start: {words}")),
+            "",
+            0,
+            0,
+            0,
+        )
     finally:
         netports.release(*ports)
     refused = _refusals(logs, sources)
     plan = read(sources.plan()[0])[0]
     absent = [*_absent(plan, sources, said), *_nameless(plan, said)] if not refused or said["context"] else []
     told = {(f.file, f.line) for f in refused}
-    return Loaded((*refused, *(f for f in absent if (f.file, f.line) not in told)), root.versions.get("asterisk", ""),
-                  len(said["context"]), len(said["endpoint"]), len(said["queue"]))  # fmt: skip
+    return Loaded(
+        (*refused, *(f for f in absent if (f.file, f.line) not in told)),
+        root.versions.get("asterisk", ""),
+        len(said["context"]),
+        len(said["endpoint"]),
+        len(said["queue"]),
+    )
+
+
+def _copy_local(folder: Path, to: Path) -> None:
+    to.mkdir(parents=True)
+    for path in sorted(folder.glob("local.d/*.conf")):
+        shutil.copyfile(path, to / path.name)
 
 
 def _templates(folder: Path, to: Path) -> Path:
@@ -98,16 +140,23 @@ def _templates(folder: Path, to: Path) -> Path:
             shutil.copyfile(shipped("dialplan") / f"{name}.j2", to / f"{name}.j2")
     made = to / "pjsip.conf"
     if made.exists():
-        text = re.sub(r"(?m)^bind *= *\S+", "bind = {{ sip.host }}:{{ sip.port }}", made.read_text(encoding="utf-8"), count=1)
-        made.with_name("pjsip.conf.j2").write_text(re.sub(r"(?m)^bind *= *\d\S+", "bind = 127.0.0.1:0", text), encoding="utf-8")
+        text = re.sub(
+            r"(?m)^bind *= *\S+", "bind = {{ sip.host }}:{{ sip.port }}", made.read_text(encoding="utf-8"), count=1
+        )
+        made.with_name("pjsip.conf.j2").write_text(
+            re.sub(r"(?m)^bind *= *\d\S+", "bind = 127.0.0.1:0", text), encoding="utf-8"
+        )
         made.unlink()
     return to
 
 
 async def _ask(instance: Instance, command: str) -> str:
     process = await asyncio.create_subprocess_exec(
-        *instance.asterisk_command(command), stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.DEVNULL)  # fmt: skip
+        *instance.asterisk_command(command),
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.DEVNULL,
+    )
     try:
         async with asyncio.timeout(ASK_S):
             out, _ = await process.communicate()
@@ -153,17 +202,36 @@ def _absent(plan: Plan, sources: Sources, said: dict[str, set[str]]) -> list[Fin
     out = []
     for name, context in plan.contexts.items():
         if name not in said["context"]:
-            out.append(Finding(context.line.file, context.line.number, CODE, f"Asterisk 没有载入 / Asterisk did not load [{name}]"))
+            out.append(
+                Finding(
+                    context.line.file, context.line.number, CODE, f"Asterisk 没有载入 / Asterisk did not load [{name}]"
+                )
+            )
     for file, kind, what in (("pjsip.conf", "endpoint", "endpoint"), ("queues.conf", "queue", "")):
         for section in sections(sources.lines.get(file, ())):
             if section.kind == what and not section.template and section.name not in (*said[kind], "general"):
-                out.append(Finding(section.line.file, section.line.number, CODE,
-                                   f"Asterisk 没有载入 / Asterisk did not load {kind} {section.name}"))  # fmt: skip
+                out.append(
+                    Finding(
+                        section.line.file,
+                        section.line.number,
+                        CODE,
+                        f"Asterisk 没有载入 / Asterisk did not load {kind} {section.name}",
+                    )
+                )
     return out
 
 
 def _nameless(plan: Plan, said: dict[str, set[str]]) -> list[Finding]:
     """Applications this Asterisk did not load, though another may have them."""
     lower = {name.lower() for name in said["app"]}
-    return [Finding(step.line.file, step.line.number, CODE, f"Asterisk 没有载入应用 / Asterisk did not load application {call.app}")
-            for step in plan.steps() for call in step.calls if call.app and call.app.lower() not in lower]  # fmt: skip
+    return [
+        Finding(
+            step.line.file,
+            step.line.number,
+            CODE,
+            f"Asterisk 没有载入应用 / Asterisk did not load application {call.app}",
+        )
+        for step in plan.steps()
+        for call in step.calls
+        if call.app and call.app.lower() not in lower
+    ]

@@ -1,4 +1,5 @@
-"""A dialplan as values. Knows: contexts, extensions, steps, and how an extension's pattern matches. Must not know: files,
+"""A dialplan as values. Knows: contexts, extensions, steps, and how an extension's pattern matches. Must not know:
+files,
 rules."""
 
 from __future__ import annotations
@@ -161,8 +162,9 @@ def width(piece: str) -> int:
     """How many characters a piece of a pattern stands for."""
     if piece in (".", "!"):
         return 1000 + (piece == "!")
-    return sum(re.fullmatch(f"[{piece}]" if not piece.startswith("\\") else piece, chr(c)) is not None
-               for c in range(32, 127))  # fmt: skip
+    return sum(
+        re.fullmatch(f"[{piece}]" if not piece.startswith("\\") else piece, chr(c)) is not None for c in range(32, 127)
+    )
 
 
 def sort_key(name: str) -> tuple[int, ...]:
@@ -185,7 +187,7 @@ def covers(wide: str, narrow: str) -> bool:
         if any(_in(n[0], c) and not _in(w[0], c) for c in range(32, 127)):
             return False
         w.pop(0), n.pop(0)
-    return not w and not n or w == ["!"]
+    return (not w and not n) or w == ["!"]
 
 
 def _in(piece: str, code: int) -> bool:

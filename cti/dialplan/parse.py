@@ -53,7 +53,7 @@ class _Reader:
         inside = False
         for line in lines:
             text = line.text.strip()
-            if inside or text.startswith(";--") and not text.startswith(";---"):
+            if inside or (text.startswith(";--") and not text.startswith(";---")):
                 inside = "--;" not in text
                 continue
             if text := bare(line.text):
@@ -66,8 +66,12 @@ class _Reader:
             return
         match = SETTING.match(text)
         if match is None or not match[1]:
-            self.fault(line, "syntax", f"不是一行拨号方案 / no line of a dialplan: {text[:40]}",
-                       "exten => …, same => …, include => …, [context]")  # fmt: skip
+            self.fault(
+                line,
+                "syntax",
+                f"不是一行拨号方案 / no line of a dialplan: {text[:40]}",
+                "exten => …, same => …, include => …, [context]",
+            )
             return
         key, value = match[1].strip(), match[2]
         if self.section == "globals":
@@ -97,18 +101,28 @@ class _Reader:
             return
         known = self.plan.contexts.get(name)
         if known and "+" not in how:
-            self.fault(line, "context-twice", f"[{name}] 已写在 {known.line.file}:{known.line.number} / is written there already",
-                       f"[{name}](+)，或另取一名 / or another name")  # fmt: skip
+            self.fault(
+                line,
+                "context-twice",
+                f"[{name}] 已写在 {known.line.file}:{known.line.number} / is written there already",
+                f"[{name}](+)，或另取一名 / or another name",
+            )
         if known is None and "+" in how:
-            self.fault(line, "context-unknown", f"[{name}](+) 之前没有 [{name}] / adds to a context that is not there yet")
+            self.fault(
+                line, "context-unknown", f"[{name}](+) 之前没有 [{name}] / adds to a context that is not there yet"
+            )
         self.context = known or self.plan.contexts.setdefault(name, Context(name, line))
         self.context.sections.append(line)
 
     def _exten(self, line: Line, value: str) -> None:
         parts = split(value, most=2, quotes=False)
         if len(parts) < 3:
-            self.fault(line, "syntax", "exten 须有号码、优先级、应用 / wants a number, a priority, an application",
-                       "exten => s,1,Answer()")  # fmt: skip
+            self.fault(
+                line,
+                "syntax",
+                "exten 须有号码、优先级、应用 / wants a number, a priority, an application",
+                "exten => s,1,Answer()",
+            )
             self.exten = None
             return
         assert self.context is not None
@@ -134,7 +148,9 @@ class _Reader:
             return
         parts = split(value, most=1, quotes=False)
         if len(parts) < 2:
-            self.fault(line, "syntax", "same 须有优先级与应用 / wants a priority and an application", "same => n,Hangup()")
+            self.fault(
+                line, "syntax", "same 须有优先级与应用 / wants a priority and an application", "same => n,Hangup()"
+            )
             return
         self._step(line, parts[0], parts[1])
 
@@ -149,20 +165,48 @@ class _Reader:
             self.priority = int(match[1])
         elif match[1] == "n":
             if not self.exten.steps:
-                self.fault(line, "priority", "第一步须写 1 / the first step must be 1, not n", f"exten => {self.exten.name},1,…")
+                self.fault(
+                    line,
+                    "priority",
+                    "第一步须写 1 / the first step must be 1, not n",
+                    f"exten => {self.exten.name},1,…",
+                )
             self.priority += 1
         self.priority += ahead
         if (twin := self.exten.at(str(self.priority))) is not None:
-            self.fault(line, "priority-twice", f"{self.exten.name},{self.priority} 已写在 {_place(twin.line)} / is written there already",
-                       "用 n；Asterisk 不要后写的一步 / use n: Asterisk drops the later one")  # fmt: skip
-            self.fault(twin.line, "priority-twice", f"{self.exten.name},{self.priority} 又写在 {_place(line)} / is written once more there",
-                       "用 n；Asterisk 不要后写的一步 / use n: Asterisk drops the later one")  # fmt: skip
+            self.fault(
+                line,
+                "priority-twice",
+                f"{self.exten.name},{self.priority} 已写在 {_place(twin.line)} / is written there already",
+                "用 n；Asterisk 不要后写的一步 / use n: Asterisk drops the later one",
+            )
+            self.fault(
+                twin.line,
+                "priority-twice",
+                f"{self.exten.name},{self.priority} 又写在 {_place(line)} / is written once more there",
+                "用 n；Asterisk 不要后写的一步 / use n: Asterisk drops the later one",
+            )
         label = match[3] or ""
         if label and (twin := self.exten.at(label)) is not None:
-            self.fault(line, "label-twice", f"标号 {label} 已写在 {_place(twin.line)} / a label written there already", "另取一名 / another name")
-            self.fault(twin.line, "label-twice", f"标号 {label} 又写在 {_place(line)} / is written once more there", "另取一名 / another name")
+            self.fault(
+                line,
+                "label-twice",
+                f"标号 {label} 已写在 {_place(twin.line)} / a label written there already",
+                "另取一名 / another name",
+            )
+            self.fault(
+                twin.line,
+                "label-twice",
+                f"标号 {label} 又写在 {_place(line)} / is written once more there",
+                "另取一名 / another name",
+            )
         elif self.priority > 1 and self.exten.at(str(self.priority - 1)) is None and match[1] != "n":
-            self.fault(line, "priority", f"{self.exten.name},{self.priority - 1} 没有写，走不到这一步 / is missing: this step is never come to", "n")
+            self.fault(
+                line,
+                "priority",
+                f"{self.exten.name},{self.priority - 1} 没有写，走不到这一步 / is missing: this step is never come to",
+                "n",
+            )
         call = self._call(line, what)
         step = Step(self.context.name, self.exten.name, self.priority, label, call.app, call.args, line)
         step.calls = nested(call)
@@ -182,8 +226,10 @@ class _Reader:
         match = CALL.match(what)
         if match is None:
             name = re.match(r"\s*([A-Za-z0-9_]*)", what)
-            if "(" in what and balanced(what) or "(" not in what:
-                self.fault(line, "syntax", f"应用须写成 Name(…) / an application is written Name(…): {what.strip()[:40]}")
+            if ("(" in what and balanced(what)) or "(" not in what:
+                self.fault(
+                    line, "syntax", f"应用须写成 Name(…) / an application is written Name(…): {what.strip()[:40]}"
+                )
             return Call(name[1] if name else "", what.partition("(")[2].strip().removesuffix(")"))
         return Call(match[1], match[2])
 

@@ -1,6 +1,7 @@
 """Who leads where: every context, extension, priority or label, and subroutine a step names.
 
-Knows: the applications and options that name one, and how they write it. Must not know: whether it is there (rules/targets.py).
+Knows: the applications and options that name one, and how they write it. Must not know: whether it is there
+(rules/targets.py).
 """
 
 from __future__ import annotations
@@ -73,7 +74,13 @@ def _of_call(step: Step, call: Call) -> Iterator[Lead]:
                 yield _caret(step, kind, inner)
                 if letter == "G":  # who was called goes on one priority further
                     lead = _caret(step, kind, inner)
-                    yield Lead(step, kind, lead.context, lead.exten, f"{int(lead.priority) + 1}" if lead.priority.isdecimal() else "*")
+                    yield Lead(
+                        step,
+                        kind,
+                        lead.context,
+                        lead.exten,
+                        f"{int(lead.priority) + 1}" if lead.priority.isdecimal() else "*",
+                    )
         if app == "Queue" and len(parts) > 6 and parts[6].strip():
             yield _caret(step, "gosub", parts[6])
     for target in split(args, ",") if app in ("Dial", "Originate", "SoftHangup") else ():
@@ -105,7 +112,8 @@ def settings(call: Call) -> list[tuple[str, str]]:
 
 
 def options_of(text: str) -> Iterator[tuple[str, str]]:
-    """An application's options, one letter each: (letter, what stands in its brackets). Letters a variable gives are left out."""
+    """An application's options, one letter each: (letter, what stands in its brackets). Letters a variable gives are
+    left out."""
     i = 0
     while i < len(text):
         if opens(text, i):
@@ -148,7 +156,7 @@ def _caret(step: Step, kind: str, text: str) -> Lead:
     """As options write it: context^exten^priority(a^b), context,exten,priority, or context alone."""
     name, args = _with_args(text)
     parts = [part.strip() for part in (split(name, "^") if "^" in name else split(name))]
-    context, exten, priority = (*parts, *["", "s", "1"][len(parts):])[:3]
+    context, exten, priority = (*parts, *["", "s", "1"][len(parts) :])[:3]
     given = tuple(a for arg in args for a in split(arg, "^")) if args else ()
     return Lead(step, kind, context, exten, priority, given if kind == "gosub" else None)
 

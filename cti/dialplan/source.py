@@ -1,8 +1,10 @@
 """The dialplan's files: templates filled in with the site's data, each line with where it was written.
 
-Knows: `dialplan/`'s templates (cti.stack.render), `#include`, comments that excuse a finding. Must not know: what a line says.
+Knows: `dialplan/`'s templates (cti.stack.render), `#include`, comments that excuse a finding. Must not know: what a
+line says.
 
-A template's lines carry their number through Jinja2 as a mark that no file can hold, so that a fault in a filled-in line
+A template's lines carry their number through Jinja2 as a mark that no file can hold, so that a fault in a filled-in
+line
 is told at the template's own line.
 """
 
@@ -60,14 +62,22 @@ class Sources:
             else:
                 found = [wanted] if wanted in self.lines else []
             if not found and not match[1]:
-                faults.append(Finding(line.file, line.number, "include-missing", f"没有这个文件 / there is no file {wanted}",
-                                      "写进 dialplan/，或 #tryinclude / put it into dialplan/, or #tryinclude"))  # fmt: skip
+                faults.append(
+                    Finding(
+                        line.file,
+                        line.number,
+                        "include-missing",
+                        f"没有这个文件 / there is no file {wanted}",
+                        "写进 dialplan/，或 #tryinclude / put it into dialplan/, or #tryinclude",
+                    )
+                )
             for one in found:
                 if one not in seen:
                     self._include(one, out, faults, seen)
 
     def excused(self) -> set[tuple[str, int, str]]:
-        """(file, line, code) a comment takes the fault off: `; check: code reason` on the line, or alone above it. ``*``
+        """(file, line, code) a comment takes the fault off: `; check: code reason` on the line, or alone above it.
+        ``*``
         is no code: each is named."""
         out: set[tuple[str, int, str]] = set()
         for lines in self.lines.values():
@@ -85,10 +95,14 @@ class Sources:
 
 
 def load(folder: Path, directory: Directory, told: Told, key: bytes) -> Sources:
-    """The files of ``folder`` (templates, or files filled in already) and of its `local.d/`. What cannot be filled in is a
+    """The files of ``folder`` (templates, or files filled in already) and of its `local.d/`. What cannot be filled
+    in is a
     fault of its template. Raises OSError, UnicodeDecodeError."""
-    texts = {path.name: path.read_text(encoding="utf-8") for path in sorted(folder.glob("*.conf*"))
-             if path.name.endswith((".conf", ".conf.j2"))}  # fmt: skip
+    texts = {
+        path.name: path.read_text(encoding="utf-8")
+        for path in sorted(folder.glob("*.conf*"))
+        if path.name.endswith((".conf", ".conf.j2"))
+    }
     faults: list[Finding] = []
     made: dict[str, str] = {}
     for name, text in texts.items():
@@ -96,8 +110,15 @@ def load(folder: Path, directory: Directory, told: Told, key: bytes) -> Sources:
             made |= fill({name: marked(text) if name.endswith(".j2") else text}, directory, told, key)
         except jinja2.TemplateError as why:
             number = getattr(why, "lineno", None) or _jinja_line(why)
-            faults.append(Finding(name, number, "template", f"模板填不成 / the template cannot be filled in: {why}",
-                                  "变量见 cti/stack/render.py / its variables: cti/stack/render.py"))  # fmt: skip
+            faults.append(
+                Finding(
+                    name,
+                    number,
+                    "template",
+                    f"模板填不成 / the template cannot be filled in: {why}",
+                    "变量见 cti/stack/render.py / its variables: cti/stack/render.py",
+                )
+            )
     lines = {name: tuple(_lines(name, name if name in texts else f"{name}.j2", text)) for name, text in made.items()}
     for path in sorted(folder.glob("local.d/*.conf")):
         name = f"local.d/{path.name}"
@@ -112,8 +133,10 @@ def plain(texts: Mapping[str, str]) -> Sources:
 
 def marked(text: str) -> str:
     """Every line that is not a block alone, with its number."""
-    return "".join(line if line.lstrip().startswith(("{%", "{#")) else f"\x01{n}\x02{line}"
-                   for n, line in enumerate(text.splitlines(keepends=True), 1))  # fmt: skip
+    return "".join(
+        line if line.lstrip().startswith(("{%", "{#")) else f"\x01{n}\x02{line}"
+        for n, line in enumerate(text.splitlines(keepends=True), 1)
+    )
 
 
 def _lines(made: str, source: str, text: str) -> Iterator[Line]:

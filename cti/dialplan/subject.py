@@ -1,4 +1,5 @@
-"""A dialplan with all that can be asked of it, as the rules are given it. Knows: how to put the parts together. Must not know: any
+"""A dialplan with all that can be asked of it, as the rules are given it. Knows: how to put the parts together. Must
+not know: any
 rule."""
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ STARTUP = re.compile(r"Local/([\w-]+)@([\w-]+)")
 
 @dataclass(frozen=True, slots=True)
 class Comes:
-    """What a lead leads to: steps, and each name on the way that is not there (code, name, where it stands, known ones)."""
+    """What a lead leads to: steps, and each name on the way that is not there (code, name, where it stands, known
+    ones)."""
 
     steps: tuple[Step, ...]
     extensions: tuple[Extension, ...]
@@ -40,7 +42,9 @@ class Subject:
         self.plan, unread = read(lines)
         self.unreadable: list[Finding] = [*sources.faults, *faults, *unread]
         self.applications, self.functions = known.names()
-        self.site = Site(*(sections(sources.lines.get(f"{n}.conf", ())) for n in ("pjsip", "queues", "features", "musiconhold")))
+        self.site = Site(
+            *(sections(sources.lines.get(f"{n}.conf", ())) for n in ("pjsip", "queues", "features", "musiconhold"))
+        )
         self.keys = list(_feature_steps(self.site.features))
         self.values = Values.collect(self.plan, {"UNKNOWN": "*"}, self.keys)
         constants = {n: t for n, (t, _) in self.plan.globals.items() if "$" not in t}
@@ -100,7 +104,9 @@ class Subject:
                 missing.append((code, shape.text, shape.line or here.line, labels))
         return Comes(tuple(steps), tuple(extensions), tuple(missing), exact)
 
-    def _extensions(self, context: str, lead: Lead, missing: list[tuple[str, str, Line, tuple[str, ...]]]) -> list[Extension]:
+    def _extensions(
+        self, context: str, lead: Lead, missing: list[tuple[str, str, Line, tuple[str, ...]]]
+    ) -> list[Extension]:
         here = lead.step
         if not lead.exten:
             found = self.plan.contexts[context].extensions.get(here.exten)

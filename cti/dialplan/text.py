@@ -74,7 +74,7 @@ def parse(text: str, in_expr: bool = False) -> tuple[Node, ...]:
         elif opens(text, i):
             end = close(text, i + 1)
             if end < 0:
-                raise BadText(f"{text[i:i + 2]} 没有闭合 / is never closed: {text[i:i + 40]}")
+                raise BadText(f"{text[i : i + 2]} 没有闭合 / is never closed: {text[i : i + 40]}")
             if plain:
                 out.append(plain)
             plain, inner = "", text[i + 2 : end]
@@ -99,7 +99,9 @@ def _ref(inner: str, quoted: bool, in_expr: bool) -> Ref:
     parts = parse(inner[:i])
     name = "".join(part if isinstance(part, str) else "*" for part in parts)
     if not NAME.match(name) or not name:
-        raise BadText(f"不是变量名（括号或引号缺一） / no variable's name, some bracket or quote is missing: {name[:40]}")
+        raise BadText(
+            f"不是变量名（括号或引号缺一） / no variable's name, some bracket or quote is missing: {name[:40]}"
+        )
     args, tail = None, inner[i:]
     if inner[i : i + 1] == "(":
         end = close(inner, i)

@@ -1,6 +1,7 @@
 """What a text can come to, as far as the dialplan itself tells.
 
-Knows: constants, `IF()`, globals, what is assigned to a variable, what a subroutine is given. A part nobody can know is `*`.
+Knows: constants, `IF()`, globals, what is assigned to a variable, what a subroutine is given. A part nobody can know
+is `*`.
 Must not know: any rule.
 """
 
@@ -29,7 +30,8 @@ class Shape:
 
 @dataclass(slots=True)
 class Values:
-    """What is known of each variable. ``of``: by bare name; ``args``: what a subroutine is given, by (context, ARGn)."""
+    """What is known of each variable. ``of``: by bare name; ``args``: what a subroutine is given, by (context,
+    ARGn)."""
 
     plan: Plan
     given: Mapping[str, str]
@@ -40,7 +42,8 @@ class Values:
 
     @classmethod
     def collect(cls, plan: Plan, given: Mapping[str, str], more: Sequence[Step] = ()) -> Values:
-        """Read every assignment and every Gosub of the plan, and of ``more`` (features.conf). ``given``: values known."""
+        """Read every assignment and every Gosub of the plan, and of ``more`` (features.conf). ``given``: values
+        known."""
         made = cls(plan, given)
         for name, (text, line) in plan.globals.items():
             made.of[name].append((text, None, line))
@@ -96,7 +99,9 @@ class Values:
     def _ref(self, ref: Ref, step: Step | None, depth: int, line: Line | None) -> list[Shape]:
         if ref.name == "IF" and ref.args is not None:
             found = branches(ref.args)
-            return [s for t in (found[1:] if found else ()) for s in self.shapes(t, step, depth, line)] or [Shape("*", line)]
+            return [s for t in (found[1:] if found else ()) for s in self.shapes(t, step, depth, line)] or [
+                Shape("*", line)
+            ]
         if ref.tail or depth == 0 or (ref.args is not None and ref.name not in ("GLOBAL", "LOCAL")):
             return [Shape("*", line)]
         if ref.name in self.given:
@@ -108,7 +113,7 @@ class Values:
         names = [name] if "*" not in name else [n for n in self.plan.globals if _fits(name, n)]
         known_ = [entry for n in names for entry in self.of.get(n, ())]
         out = [s for t, at, where in known_ for s in self.shapes(t, at, depth - 1, where)]
-        return (out[:MOST] if out else [Shape("*", line)])
+        return out[:MOST] if out else [Shape("*", line)]
 
 
 def _fits(shape: str, name: str) -> bool:

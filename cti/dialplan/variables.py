@@ -1,7 +1,8 @@
 """Who sets and who reads which variable. Knows: where a step does either. Must not know: whether that is right
 (rules/variables.py).
 
-Four kinds: ``plain`` (a channel's, or global), ``shared`` (SHARED()), ``family`` (AstDB), ``group`` (GROUP()). A part of a name only known at
+Four kinds: ``plain`` (a channel's, or global), ``shared`` (SHARED()), ``family`` (AstDB), ``group`` (GROUP()). A
+part of a name only known at
 run time is `*`.
 """
 
@@ -18,7 +19,19 @@ from cti.dialplan.refs import settings
 from cti.dialplan.text import BadText, Ref, parse, refs, split
 from cti.dialplan.values import Values, assignments, plain
 
-BY_NAME = {"CUT", "FIELDQTY", "FIELDNUM", "SHIFT", "POP", "PUSH", "UNSHIFT", "FILTERPIPE", "REPLACE", "LISTFILTER", "EXISTS_VAR"}
+BY_NAME = {
+    "CUT",
+    "FIELDQTY",
+    "FIELDNUM",
+    "SHIFT",
+    "POP",
+    "PUSH",
+    "UNSHIFT",
+    "FILTERPIPE",
+    "REPLACE",
+    "LISTFILTER",
+    "EXISTS_VAR",
+}
 """functions whose first argument is a variable's name, not its value"""
 
 

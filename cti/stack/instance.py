@@ -55,6 +55,8 @@ class Ports:
     sip: int
     rtp_first: int
     rtp_last: int
+    web: int = 0
+    """WebSocket, for browsers' phones"""
 
 
 class PortsTaken(Exception):
@@ -66,13 +68,13 @@ def free_ports() -> Ports:
     rtp = netports.free_udp_range(RTP_PORTS)
     claimed = [*rtp]
     try:
-        for claim in (*[netports.free_tcp_port] * 4, netports.free_udp_port):
+        for claim in (*[netports.free_tcp_port] * 5, netports.free_udp_port):
             claimed.append(claim())
     except OSError:
         netports.release(*claimed)
         raise
-    ami, agi, http, redis, sip = claimed[-5:]
-    return Ports(ami, agi, http, redis, sip, rtp.start, rtp.stop - 1)
+    ami, agi, http, redis, web, sip = claimed[-6:]
+    return Ports(ami, agi, http, redis, sip, rtp.start, rtp.stop - 1, web)
 
 
 def check_ports(ports: Ports) -> None:
@@ -164,7 +166,7 @@ class Instance:
             modules=modules_of(self.root), data=self.root.path / "usr/share/asterisk",
             sbin=self.root.path / "usr/sbin", ami_port=self.ports.ami, ami_username="cti",
             ami_secret=self._secret("ami.secret").hex(), sip_port=self.ports.sip,
-            rtp=range(self.ports.rtp_first, self.ports.rtp_last + 1), agi_port=self.ports.agi,
+            rtp=range(self.ports.rtp_first, self.ports.rtp_last + 1), agi_port=self.ports.agi, web_port=self.ports.web or 8088,
             recording=self.recording)  # fmt: skip
 
     async def __aexit__(self, kind: type[BaseException] | None, value: BaseException | None,
@@ -174,7 +176,7 @@ class Instance:
     def ports_claimed(self) -> tuple[int, ...]:
         """Every port number this instance holds a claim on."""
         p = self.ports
-        return (p.ami, p.agi, p.http, p.redis, p.sip, *range(p.rtp_first, p.rtp_last + 1))
+        return (p.ami, p.agi, p.http, p.redis, p.sip, *([p.web] if p.web else []), *range(p.rtp_first, p.rtp_last + 1))
 
     def facts(self) -> dict[str, object]:
         """What another process needs to find this instance (`instance.json`)."""

@@ -49,10 +49,13 @@ def test_faults_are_printed_with_a_hint(tmp_path: Path) -> None:
 def test_local_d_is_checked_as_well(tmp_path: Path) -> None:
     copy = shutil.copytree(DIALPLAN, tmp_path / "dialplan")
     (copy / "local.d").mkdir()
-    (copy / "local.d/site.conf").write_text("[from-seat](+)\nexten => 7,1,Playback(${SOUNDS}/goodbye)\n same => n,Goto(loby,s,1)\n")
+    (copy / "local.d/site.conf").write_text(
+        "[from-seat](+)\nexten => 7,1,Playback(${SOUNDS}/goodbye)\n same => n,Goto(loby,s,1)\n"
+    )
     code, said = run("--dialplan", str(copy), "--json")
     assert code == 1 and [(f["file"], f["line"], f["code"]) for f in json.loads(said)["findings"]] == [
-        ("local.d/site.conf", 3, "context-unknown")]  # fmt: skip
+        ("local.d/site.conf", 3, "context-unknown")
+    ]
 
 
 def test_a_folder_without_a_dialplan_is_said_so(tmp_path: Path) -> None:
@@ -63,8 +66,12 @@ def test_a_folder_without_a_dialplan_is_said_so(tmp_path: Path) -> None:
 def test_what_the_service_does_is_what_the_service_says() -> None:
     """The names in cti/dialplan/known.py are written in the service's own sources."""
     here = Path(known.__file__).parents[2]
-    sources = "\n".join(p.read_text() for part in ("cti/ami", "cti/lending", "ivr", "cti/core") for p in (here / part).rglob("*.py"))
-    sources += "".join((here / f"cti/{n}.py").read_text() for n in ("planning", "nuisance", "pins", "seating", "intake"))
+    sources = "\n".join(
+        p.read_text() for part in ("cti/ami", "cti/lending", "ivr", "cti/core") for p in (here / part).rglob("*.py")
+    )
+    sources += "".join(
+        (here / f"cti/{n}.py").read_text() for n in ("planning", "nuisance", "pins", "seating", "intake")
+    )
     for name in (known.SERVICE_SETS | known.SERVICE_READS) - {"HOTLINE", "DRILL"}:
         assert re.search(rf'"_*{name}"', sources), name
 

@@ -1,4 +1,5 @@
-"""AGI must never hold a caller (a stuck service blocks AGI() without limit, a killed one looks like success). Knows: where it may
+"""AGI must never hold a caller (a stuck service blocks AGI() without limit, a killed one looks like success). Knows:
+where it may
 stand, and what must be looked at after it."""
 
 from __future__ import annotations
@@ -23,8 +24,12 @@ def unanswered(subject: Subject) -> Iterator[Finding]:
             continue
         after = subject.flow.after.get(step, [])
         if not after or not all(_looks(s) for s in after):
-            yield subject.finding(step, "agi-fallback", "AGI 之后没有查看是否真有答复 / nobody looks whether the service answered",
-                                  "下一步查 AGISTATUS 或回传的令牌 / next step: a condition on AGISTATUS, or on a returned token")  # fmt: skip
+            yield subject.finding(
+                step,
+                "agi-fallback",
+                "AGI 之后没有查看是否真有答复 / nobody looks whether the service answered",
+                "下一步查 AGISTATUS 或回传的令牌 / next step: a condition on AGISTATUS, or on a returned token",
+            )
 
 
 def _looks(step: Step) -> bool:
@@ -40,8 +45,12 @@ def on_caller(subject: Subject) -> Iterator[Finding]:
     """AGI() only on a helper: a Local channel somebody originated with a time bound, and every way in is one."""
     for step in subject.steps:
         if any(c.app in APPS for c in step.calls) and not _helped(subject, step.context):
-            yield subject.finding(step, "agi-unbounded", "AGI 没有时限：服务卡住，来电人也卡住 / AGI without a time bound: a stuck service "
-                                  "holds the caller", "Originate(Local/…@context/n,app,NoOp,,,秒)，在那里 AGI / on a helper")  # fmt: skip
+            yield subject.finding(
+                step,
+                "agi-unbounded",
+                "AGI 没有时限：服务卡住，来电人也卡住 / AGI without a time bound: a stuck service holds the caller",
+                "Originate(Local/…@context/n,app,NoOp,,,秒)，在那里 AGI / on a helper",
+            )
 
 
 def _helped(subject: Subject, context: str) -> bool:
@@ -49,7 +58,11 @@ def _helped(subject: Subject, context: str) -> bool:
     for lead in subject.leads:
         if not any(s.context == context for s in subject.comes(lead).steps) or lead.step.context == context:
             continue
-        calls = [c for c in lead.step.calls if c.app == "Originate" and context in LOCAL.findall(re.sub(r"\$\{[^}]*\}", "x", c.args))]
+        calls = [
+            c
+            for c in lead.step.calls
+            if c.app == "Originate" and context in LOCAL.findall(re.sub(r"\$\{[^}]*\}", "x", c.args))
+        ]
         if lead.kind != "jump" or not (calls or any(c.app == "SoftHangup" for c in lead.step.calls)):
             return False
         for call in calls:

@@ -1,4 +1,5 @@
-"""Places without a time-out: a caller must be able to get out of each by himself. Knows: which argument of which application
+"""Places without a time-out: a caller must be able to get out of each by himself. Knows: which argument of which
+application
 is its bound (Asterisk 22's own documentation)."""
 
 from __future__ import annotations
@@ -11,8 +12,23 @@ from cti.dialplan.refs import options_of
 from cti.dialplan.subject import Subject
 from cti.dialplan.text import split
 
-BOUND_AT = {"Wait": 0, "WaitExten": 0, "WaitForCondition": 2, "Dial": 1, "Queue": 4, "Read": 5, "Record": 2, "MusicOnHold": 1,
-            "WaitMusicOnHold": 0, "Originate": 5, "Congestion": 0, "Busy": 0, "WaitForSilence": 2, "Park": 1, "ReadExten": 4}  # fmt: skip
+BOUND_AT = {
+    "Wait": 0,
+    "WaitExten": 0,
+    "WaitForCondition": 2,
+    "Dial": 1,
+    "Queue": 4,
+    "Read": 5,
+    "Record": 2,
+    "MusicOnHold": 1,
+    "WaitMusicOnHold": 0,
+    "Originate": 5,
+    "Congestion": 0,
+    "Busy": 0,
+    "WaitForSilence": 2,
+    "Park": 1,
+    "ReadExten": 4,
+}
 """application → which argument, from 0, is its bound"""
 BOUND_BY = {"BridgeWait": (2, "S")}
 """application → (argument of its options, option that bounds it)"""
@@ -25,7 +41,9 @@ def unbounded(subject: Subject) -> Iterator[Finding]:
     for step in subject.steps:
         for call in step.calls:
             if (how := _missing(call)) and not (call.app in ENDLESS and _clocked(subject, step)):
-                yield subject.finding(step, "no-timeout", f"{call.app} 没有时限 / has no time bound: {call.args[:40]}", how)
+                yield subject.finding(
+                    step, "no-timeout", f"{call.app} 没有时限 / has no time bound: {call.args[:40]}", how
+                )
 
 
 def _missing(call: Call) -> str:
@@ -46,8 +64,11 @@ def _missing(call: Call) -> str:
 
 
 def _clocked(subject: Subject, step: Step) -> bool:
-    return any(CLOCK in s.args and s.app in ("Set", "MSet") for s in subject.plan.contexts[step.context].extensions[step.exten].steps
-               if s.priority < step.priority)  # fmt: skip
+    return any(
+        CLOCK in s.args and s.app in ("Set", "MSet")
+        for s in subject.plan.contexts[step.context].extensions[step.exten].steps
+        if s.priority < step.priority
+    )
 
 
 RULES = (unbounded,)

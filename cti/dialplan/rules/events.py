@@ -1,4 +1,5 @@
-"""CELGenUserEvent: each step speaks once, under the name of the core's event, with its fields. Knows: cti.core.events."""
+"""CELGenUserEvent: each step speaks once, under the name of the core's event, with its fields. Knows:
+cti.core.events."""
 
 from __future__ import annotations
 
@@ -40,8 +41,12 @@ def _one(subject: Subject, step: Step, name: str, text: str) -> Iterator[Finding
             kinds.append(known[shape.text])
         elif "*" not in shape.text:
             near = did_you_mean(shape.text, sorted(known))
-            yield subject.finding(shape.line or step.line, "event-unknown", f"核心没有这个事件 / the core has no event {shape.text}",
-                                  f"是否为 / did you mean: {near}" if near else "cti/core/events/")  # fmt: skip
+            yield subject.finding(
+                shape.line or step.line,
+                "event-unknown",
+                f"核心没有这个事件 / the core has no event {shape.text}",
+                f"是否为 / did you mean: {near}" if near else "cti/core/events/",
+            )
     try:
         found = json.loads("".join(n if isinstance(n, str) else "V" for n in parse(text)))
     except BadText:
@@ -50,7 +55,9 @@ def _one(subject: Subject, step: Step, name: str, text: str) -> Iterator[Finding
         yield subject.finding(step, "event-json", f"不是 JSON / no JSON: {why}", '{"ref":"${CALLREF}",…}')
         return
     if not isinstance(found, dict) or not all(isinstance(v, str) and not set(v) & set("{}$") for v in found.values()):
-        yield subject.finding(step, "event-json", "须为字符串的 JSON 对象 / must be an object of strings", '{"ref":"${CALLREF}",…}')
+        yield subject.finding(
+            step, "event-json", "须为字符串的 JSON 对象 / must be an object of strings", '{"ref":"${CALLREF}",…}'
+        )
         return
     for kind in dict.fromkeys(kinds):
         if kind is not e.Event:
@@ -58,7 +65,9 @@ def _one(subject: Subject, step: Step, name: str, text: str) -> Iterator[Finding
             continue
         for field in ("seat", *(("ref",) if name in OF_CALLS else ())):  # a lent seat's step: kept as it is
             if field not in found:
-                yield subject.finding(step, "event-field", f"{name} 缺字段 / lacks the field {field}", f'"{field}":"${{…}}"')
+                yield subject.finding(
+                    step, "event-field", f"{name} 缺字段 / lacks the field {field}", f'"{field}":"${{…}}"'
+                )
 
 
 def _fields(subject: Subject, step: Step, kind: type[e.Event], given: set[str]) -> Iterator[Finding]:
@@ -67,11 +76,15 @@ def _fields(subject: Subject, step: Step, kind: type[e.Event], given: set[str]) 
     needed = {f.name for f in fields(kind) if f.default is MISSING and f.default_factory is MISSING} - UNHEARD
     needed = (needed | ({"ref"} if own else set())) - BY_READER.get(kind.__name__, set())
     for name in sorted(needed - given):
-        yield subject.finding(step, "event-field", f"{kind.__name__} 缺字段 / lacks the field {name}", f'"{name}":"${{…}}"')
+        yield subject.finding(
+            step, "event-field", f"{kind.__name__} 缺字段 / lacks the field {name}", f'"{name}":"${{…}}"'
+        )
     for name in sorted(given - names):
         near = did_you_mean(name, sorted(names - given))
         if near:
-            yield subject.finding(step, "event-field", f"{kind.__name__} 没有字段 / has no field {name}", f"是否为 / did you mean: {near}")
+            yield subject.finding(
+                step, "event-field", f"{kind.__name__} 没有字段 / has no field {name}", f"是否为 / did you mean: {near}"
+            )
 
 
 RULES = (spoken,)

@@ -1,4 +1,5 @@
-"""`$[…]`: caller data that could rewrite it, comparisons that cannot hold, words out of order. Also caller data that reaches anything else
+"""`$[…]`: caller data that could rewrite it, comparisons that cannot hold, words out of order. Also caller data that
+reaches anything else
 unfiltered."""
 
 from __future__ import annotations
@@ -14,19 +15,57 @@ from cti.dialplan.text import BadText, Expr, Node, Ref, exprs, parse, plains, re
 from cti.dialplan.values import assignments, plain
 
 SAFE = frozenset(
-    """FILTER LEN REGEX STAT MD5 SHA1 HASHKEYS GROUP_COUNT QUEUE_MEMBER QUEUE_WAITING_COUNT CHANNEL_EXISTS DEVICE_STATE FIELDQTY EXISTS
-    ISNULL URIENCODE KEYPADHASH DB DB_EXISTS STRFTIME SHARED IMPORT CHANNEL GLOBAL""".split()
+    [
+        "FILTER",
+        "LEN",
+        "REGEX",
+        "STAT",
+        "MD5",
+        "SHA1",
+        "HASHKEYS",
+        "GROUP_COUNT",
+        "QUEUE_MEMBER",
+        "QUEUE_WAITING_COUNT",
+        "CHANNEL_EXISTS",
+        "DEVICE_STATE",
+        "FIELDQTY",
+        "EXISTS",
+        "ISNULL",
+        "URIENCODE",
+        "KEYPADHASH",
+        "DB",
+        "DB_EXISTS",
+        "STRFTIME",
+        "SHARED",
+        "IMPORT",
+        "CHANNEL",
+        "GLOBAL",
+    ]
 )
 """what comes out of these is no caller's text"""
 CLEAN = frozenset({"FILTER", "LEN", "REGEX", "STAT", "MD5", "SHA1", "URIENCODE", "KEYPADHASH", "ISNULL", "EXISTS"})
 """what goes into these comes out harmless"""
-SENT = frozenset({"CALLERID", "PJSIP_HEADER", "SIP_HEADER", "SIPDOMAIN", "DNID", "CALLERIDNUM", "CALLERIDNAME", "REDIRECTING", "CONNECTEDLINE"})
+SENT = frozenset(
+    {
+        "CALLERID",
+        "PJSIP_HEADER",
+        "SIP_HEADER",
+        "SIPDOMAIN",
+        "DNID",
+        "CALLERIDNUM",
+        "CALLERIDNAME",
+        "REDIRECTING",
+        "CONNECTEDLINE",
+    }
+)
 OPERATOR = re.compile(r"!=|=~|==|<=|>=|[=<>]")
 COUNT = re.compile(r"\{\d+(?:,\d*)?\}")
 """how often, in a regular expression"""
 STRAY = re.compile(r"[{}]|\$(?!\")")
-TOKEN = re.compile(r"""\s*(?:(?P<string>"(?:\\.|[^"\\])*")|(?P<op>!=|=~|==|<=|>=|::|[=<>|&+*/%?:~])|(?P<open>\()|(?P<shut>\))|(?P<minus>-)|(?P<not>!)"""
-                   r"""|(?P<word>[^\s"()=<>|&+*/%?:!~-]+))""")  # fmt: skip
+TOKEN = re.compile(
+    r"""\s*(?:(?P<string>"(?:\\.|[^"\\])*")|(?P<op>!=|=~|==|<=|>=|::|[=<>|&+*/%?:~])|(?P<open>\()|(?P<shut>\))|(?P<minus>-)|(?P<not>!)"""
+    r"""|(?P<word>[^\s"()=<>|&+*/%?:!~-]+))"""
+)
 
 
 def _heard(subject: Subject) -> set[str]:
@@ -78,20 +117,29 @@ def caller_in_expression(subject: Subject) -> Iterator[Finding]:
         for expr in _exprs(step):
             names = [n.name for n in expr.parts if isinstance(n, Ref) and not n.quoted and _is_sent(n, tainted)]
             if names:
-                yield subject.finding(step, "caller-unquoted", f"来电人的数据未加引号进了表达式 / caller data unquoted in an expression: "
-                                      f"${{{names[0]}}}", '"${…}" 或 ${FILTER(0-9,…)} / quote it or filter it')  # fmt: skip
+                yield subject.finding(
+                    step,
+                    "caller-unquoted",
+                    f"来电人的数据未加引号进了表达式 / caller data unquoted in an expression: ${{{names[0]}}}",
+                    '"${…}" 或 ${FILTER(0-9,…)} / quote it or filter it',
+                )
 
 
 def caller_unfiltered(subject: Subject) -> Iterator[Finding]:
-    """What a phone sent, passed on without FILTER(): to another channel, a header, a database key, Asterisk's record."""
+    """What a phone sent, passed on without FILTER(): to another channel, a header, a database key, Asterisk's
+    record."""
     for step in subject.steps:
         try:
             nodes = parse(step.args)
         except BadText:
             continue
         if name := _raw(nodes):
-            yield subject.finding(step, "caller-unfiltered", f"来电人的数据未经过滤 / caller data that is not filtered: ${{{name}}}",
-                                  "${FILTER(0-9+,${…})}")  # fmt: skip
+            yield subject.finding(
+                step,
+                "caller-unfiltered",
+                f"来电人的数据未经过滤 / caller data that is not filtered: ${{{name}}}",
+                "${FILTER(0-9+,${…})}",
+            )
 
 
 def _raw(nodes: tuple[Node, ...]) -> str:
@@ -125,14 +173,19 @@ def flat(expr: Expr) -> str:
 
 
 def half_quoted(subject: Subject) -> Iterator[Finding]:
-    """One side of a comparison is quoted, the other a bare variable: empty, it is a syntax error, and quotes are part of the text."""
+    """One side of a comparison is quoted, the other a bare variable: empty, it is a syntax error, and quotes are
+    part of the text."""
     for step in subject.steps:
         for expr in _exprs(step):
             for side in _comparisons(flat(expr)):
                 left, right = side
                 if left.startswith('"') != right.startswith('"'):
-                    yield subject.finding(step, "half-quoted", f"比较只有一边加了引号 / one side alone is quoted: {left}={right}".replace("V", "${…}"),
-                                          "两边都加 / quote both")  # fmt: skip
+                    yield subject.finding(
+                        step,
+                        "half-quoted",
+                        f"比较只有一边加了引号 / one side alone is quoted: {left}={right}".replace("V", "${…}"),
+                        "两边都加 / quote both",
+                    )
 
 
 def _comparisons(text: str) -> list[tuple[str, str]]:
@@ -149,8 +202,12 @@ def out_of_order(subject: Subject) -> Iterator[Finding]:
     for step in subject.steps:
         for expr in _exprs(step):
             if not reads(flat(expr)):
-                yield subject.finding(step, "expression", f"表达式读不通 / an expression that does not read: $[{expr.text[:50]}]",
-                                      "比较两边、& | 两边都要有 / something on both sides of each operator")  # fmt: skip
+                yield subject.finding(
+                    step,
+                    "expression",
+                    f"表达式读不通 / an expression that does not read: $[{expr.text[:50]}]",
+                    "比较两边、& | 两边都要有 / something on both sides of each operator",
+                )
 
 
 def reads(text: str) -> bool:
@@ -194,20 +251,33 @@ def stray(subject: Subject) -> Iterator[Finding]:
         except BadText:
             continue
         if bad is not None:
-            yield subject.finding(step, "brackets", f"多出的括号或 $ / a brace or $ that belongs to no variable: {bad[:40]}", "${…}")
+            yield subject.finding(
+                step, "brackets", f"多出的括号或 $ / a brace or $ that belongs to no variable: {bad[:40]}", "${…}"
+            )
 
 
 def condition(subject: Subject) -> Iterator[Finding]:
     """A condition that compares outside of `$[…]`: a text, hence always true."""
     for step in subject.steps:
         try:
-            asked = [found[0] for c in step.calls if c.app in ("GotoIf", "ExecIf", "GosubIf") and (found := branches(c.args))]
-            asked += [found[0] for r in refs(parse(step.args)) if r.name == "IF" and r.args and (found := branches(r.args))]
-            bad = next((text for text in asked for n in parse(text) if isinstance(n, str) and set(n) & set('"=<>&|[]')), None)
+            asked = [
+                found[0] for c in step.calls if c.app in ("GotoIf", "ExecIf", "GosubIf") and (found := branches(c.args))
+            ]
+            asked += [
+                found[0] for r in refs(parse(step.args)) if r.name == "IF" and r.args and (found := branches(r.args))
+            ]
+            bad = next(
+                (text for text in asked for n in parse(text) if isinstance(n, str) and set(n) & set('"=<>&|[]')), None
+            )
         except BadText:
             continue
         if bad is not None:
-            yield subject.finding(step, "condition", f"条件不是表达式，永远成立 / a condition that is no expression always holds: {bad[:40]}", "$[…]")
+            yield subject.finding(
+                step,
+                "condition",
+                f"条件不是表达式，永远成立 / a condition that is no expression always holds: {bad[:40]}",
+                "$[…]",
+            )
 
 
 RULES = (stray, condition, caller_in_expression, caller_unfiltered, half_quoted, out_of_order)

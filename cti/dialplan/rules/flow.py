@@ -21,8 +21,12 @@ def falls_off(subject: Subject) -> Iterator[Finding]:
     live = _live(subject)
     for step in subject.flow.falls:
         if step in live:
-            yield subject.finding(step, "no-exit", f"{step.exten} @ {step.context} 到此没有下文：通话无声地断 / ends here: the call "
-                                  "is dropped in silence", "Hangup()、Return() 或 Goto(…) / one of these as the last step")  # fmt: skip
+            yield subject.finding(
+                step,
+                "no-exit",
+                f"{step.exten} @ {step.context} 到此没有下文：通话无声地断 / ends here: the call is dropped in silence",
+                "Hangup()、Return() 或 Goto(…) / one of these as the last step",
+            )
 
 
 def _live(subject: Subject) -> set[Step]:
@@ -39,8 +43,12 @@ def unreachable(subject: Subject) -> Iterator[Finding]:
             before: Step | None = None
             for step in e.steps:
                 if step not in live and (before is None or before in live):
-                    yield subject.finding(step, "unreachable", f"走不到这一步 / never come to: {step.text[:50]}",
-                                          "加标号并跳到它，或删去 / a label and a jump, or remove it")  # fmt: skip
+                    yield subject.finding(
+                        step,
+                        "unreachable",
+                        f"走不到这一步 / never come to: {step.text[:50]}",
+                        "加标号并跳到它，或删去 / a label and a jump, or remove it",
+                    )
                 before = step
 
 
@@ -49,7 +57,9 @@ def no_first(subject: Subject) -> Iterator[Finding]:
     for context in subject.plan.contexts.values():
         for e in context.extensions.values():
             if e.steps and e.at("1") is None:
-                yield subject.finding(e.line, "priority", f"{e.name} 没有优先级 1 / has no priority 1", "exten => …,1,…")
+                yield subject.finding(
+                    e.line, "priority", f"{e.name} 没有优先级 1 / has no priority 1", "exten => …,1,…"
+                )
 
 
 def loops(subject: Subject) -> Iterator[Finding]:
@@ -59,7 +69,11 @@ def loops(subject: Subject) -> Iterator[Finding]:
         inside = set(part)
         moved = _progress(part)
         moved |= {n for s in _latches(part) for n, v in assignments(s) if _tests(part, n, v)}
-        ends = [s for s in part if _asks(s, moved) and (any(n not in inside for n in subject.flow.after[s]) or "Ex" in s.app)]
+        ends = [
+            s
+            for s in part
+            if _asks(s, moved) and (any(n not in inside for n in subject.flow.after[s]) or "Ex" in s.app)
+        ]
         counts = {s for s in part if any(n in moved for n, _ in assignments(s))} | _latches(part)
         if ends and not flow.cycles(part, subject.flow, rests | counts):
             continue
@@ -67,8 +81,13 @@ def loops(subject: Subject) -> Iterator[Finding]:
             continue
         last = max(part, key=lambda s: (_back(subject, s, inside), s.line.at))
         first = min(part, key=lambda s: s.line.at)
-        yield subject.finding(last, "loop", f"从 {first.line.file}:{first.line.number} 起可无休止地循环 / can go round from there for "
-                              "ever without a rest", "Wait()，或计数并据此退出 / a Wait(), or a count that leads out")  # fmt: skip
+        yield subject.finding(
+            last,
+            "loop",
+            f"从 {first.line.file}:{first.line.number} 起可无休止地循环 / can go round from there for "
+            "ever without a rest",
+            "Wait()，或计数并据此退出 / a Wait(), or a count that leads out",
+        )
 
 
 def _back(subject: Subject, step: Step, inside: set[Step]) -> bool:

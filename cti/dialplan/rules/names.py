@@ -23,8 +23,12 @@ def application_unknown(subject: Subject) -> Iterator[Finding]:
         for call in step.calls:
             if call.app and call.app.lower() not in lower and "$" not in call.app:
                 near = did_you_mean(call.app, sorted(subject.applications))
-                yield subject.finding(step, "app-unknown", f"Asterisk 没有应用 / has no application {call.app}",
-                                      f"是否为 / did you mean: {near}" if near else "core show applications")  # fmt: skip
+                yield subject.finding(
+                    step,
+                    "app-unknown",
+                    f"Asterisk 没有应用 / has no application {call.app}",
+                    f"是否为 / did you mean: {near}" if near else "core show applications",
+                )
 
 
 def function_unknown(subject: Subject) -> Iterator[Finding]:
@@ -36,12 +40,20 @@ def function_unknown(subject: Subject) -> Iterator[Finding]:
             continue
         for call in step.calls:
             if call.app in ("Set", "MSet"):
-                found += [m[1] for part in (split(call.args) if call.app == "MSet" else [call.args]) if (m := LEFT.match(part.strip()))]
+                found += [
+                    m[1]
+                    for part in (split(call.args) if call.app == "MSet" else [call.args])
+                    if (m := LEFT.match(part.strip()))
+                ]
         for name in dict.fromkeys(found):
             if name not in subject.functions:
                 near = did_you_mean(name, sorted(subject.functions))
-                yield subject.finding(step, "function-unknown", f"Asterisk 没有函数 / has no function {name}()",
-                                      f"是否为 / did you mean: {near}" if near else "core show functions")  # fmt: skip
+                yield subject.finding(
+                    step,
+                    "function-unknown",
+                    f"Asterisk 没有函数 / has no function {name}()",
+                    f"是否为 / did you mean: {near}" if near else "core show functions",
+                )
 
 
 def argument_missing(subject: Subject) -> Iterator[Finding]:
@@ -49,7 +61,9 @@ def argument_missing(subject: Subject) -> Iterator[Finding]:
     for step in subject.steps:
         for call in step.calls:
             if cure := _missing(call):
-                yield subject.finding(step, "argument-missing", f"{call.app} 缺参数 / lacks an argument: {call.args[:40]}", cure)
+                yield subject.finding(
+                    step, "argument-missing", f"{call.app} 缺参数 / lacks an argument: {call.args[:40]}", cure
+                )
 
 
 def _missing(call: Call) -> str:

@@ -17,15 +17,20 @@ def bad_pattern(subject: Subject) -> Iterator[Finding]:
             if not name.startswith("_"):
                 continue
             if pieces(name) in ((".",), ("!",)):
-                yield subject.finding(e.line, "pattern-all", f"{name} 连 i、t、h 也收走 / takes i, t and h as well", "_X.")
+                yield subject.finding(
+                    e.line, "pattern-all", f"{name} 连 i、t、h 也收走 / takes i, t and h as well", "_X."
+                )
             try:
                 regex(name)
             except re.error:
-                yield subject.finding(e.line, "brackets", f"号码样式读不通 / a pattern that does not read: {name}", "_[1-9]X")
+                yield subject.finding(
+                    e.line, "brackets", f"号码样式读不通 / a pattern that does not read: {name}", "_[1-9]X"
+                )
 
 
 def shadowed(subject: Subject) -> Iterator[Finding]:
-    """An extension no number can reach: another takes all of its numbers first. Or one that is written below a wider one, where
+    """An extension no number can reach: another takes all of its numbers first. Or one that is written below a wider
+    one, where
     it reads as if it came too late."""
     for context in subject.plan.contexts.values():
         extensions = [e for e in context.extensions.values() if _plain(e)]
@@ -33,13 +38,24 @@ def shadowed(subject: Subject) -> Iterator[Finding]:
             for other in extensions:
                 if other is e or not _covers(other.name, e.name):
                     continue
-                first = sort_key(other.name) < sort_key(e.name) or (_covers(e.name, other.name) and other.line.at < e.line.at)
+                first = sort_key(other.name) < sort_key(e.name) or (
+                    _covers(e.name, other.name) and other.line.at < e.line.at
+                )
                 if e.name.startswith("_") and first:
                     yield _told(subject, e, other)
-                elif other.line.made == e.line.made and other.line.at < e.line.at and _open(other.name) and not _covers(e.name, other.name):
-                    yield subject.finding(other.line, "pattern-order", f"{other.name} 写在更具体的 {e.name} 之前 / is written above the "
-                                          f"narrower {e.name} ({e.line.file}:{e.line.number})",
-                                          "写到它之后：Asterisk 先看更具体的 / write it below: the narrower is looked at first")  # fmt: skip
+                elif (
+                    other.line.made == e.line.made
+                    and other.line.at < e.line.at
+                    and _open(other.name)
+                    and not _covers(e.name, other.name)
+                ):
+                    yield subject.finding(
+                        other.line,
+                        "pattern-order",
+                        f"{other.name} 写在更具体的 {e.name} 之前 / is written above the "
+                        f"narrower {e.name} ({e.line.file}:{e.line.number})",
+                        "写到它之后：Asterisk 先看更具体的 / write it below: the narrower is looked at first",
+                    )
                     break
         for included in subject.plan.reach(context.name)[1:]:
             for e in (e for e in included.extensions.values() if _plain(e)):
@@ -49,8 +65,13 @@ def shadowed(subject: Subject) -> Iterator[Finding]:
 
 
 def _told(subject: Subject, e: Extension, by: Extension) -> Finding:
-    return subject.finding(e.line, "shadowed", f"{e.name} 永远轮不到：被 {by.name} 遮住 / is never reached: {by.name} takes its numbers "
-                           f"({by.line.file}:{by.line.number})", "删去，或收窄另一个 / remove it, or narrow the other")  # fmt: skip
+    return subject.finding(
+        e.line,
+        "shadowed",
+        f"{e.name} 永远轮不到：被 {by.name} 遮住 / is never reached: {by.name} takes its numbers "
+        f"({by.line.file}:{by.line.number})",
+        "删去，或收窄另一个 / remove it, or narrow the other",
+    )
 
 
 def _covers(wide: str, narrow: str) -> bool:

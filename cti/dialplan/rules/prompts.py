@@ -13,7 +13,15 @@ from cti.dialplan.text import BadText, Ref, parse, refs, split
 from cti.dialplan.values import Shape
 from cti.problem import did_you_mean
 
-FILE_AT = {"Playback": 0, "Background": 0, "ControlPlayback": 0, "Read": 1, "Queue": 3, "PlayTones": -1, "BackgroundDetect": 0}
+FILE_AT = {
+    "Playback": 0,
+    "Background": 0,
+    "ControlPlayback": 0,
+    "Read": 1,
+    "Queue": 3,
+    "PlayTones": -1,
+    "BackgroundDetect": 0,
+}
 MUSIC_OPTION = re.compile(r"(?<![A-Za-z])[A-Za-z]*m\(([A-Za-z0-9_-]+)\)")
 
 
@@ -51,7 +59,8 @@ def _refs(text: str) -> list[Ref]:
 
 
 def _spelt_out(subject: Subject, step: Step, text: str) -> list[Shape]:
-    """The names it can come to where they are known: of a variable set in one place, an argument, or words set in this very
+    """The names it can come to where they are known: of a variable set in one place, an argument, or words set in
+    this very
     context. Nothing where half of them are no prompts anyway: then the name means something else elsewhere."""
     whole: list[Shape] = []
     for ref in _refs(text):
@@ -63,7 +72,11 @@ def _spelt_out(subject: Subject, step: Step, text: str) -> list[Shape]:
             continue
         for value, at, line in of:
             if at is not None and at.context == step.context and value and "$" not in value:
-                whole += [Shape(s.text.replace("*", value), line) for s in subject.constants.shapes(text, step) if s.text.count("*") == 1]
+                whole += [
+                    Shape(s.text.replace("*", value), line)
+                    for s in subject.constants.shapes(text, step)
+                    if s.text.count("*") == 1
+                ]
     whole = [s for s in whole if "*" not in s.text]
     return whole if sum(_there(subject, s.text) for s in whole) * 2 >= len(whole) else []
 
@@ -71,8 +84,12 @@ def _spelt_out(subject: Subject, step: Step, text: str) -> list[Shape]:
 def _said(subject: Subject, shape: Shape, line: Line) -> Finding:
     name = shape.text.removeprefix(subject.sounds + "/")
     near = did_you_mean(name, sorted(subject.prompts))
-    return subject.finding(shape.line or line, "prompt-missing", f"没有这个提示音 / there is no prompt {name}",
-                           f"是否为 / did you mean: {near}" if near else "放进声音目录 / put it into the sound folder")  # fmt: skip
+    return subject.finding(
+        shape.line or line,
+        "prompt-missing",
+        f"没有这个提示音 / there is no prompt {name}",
+        f"是否为 / did you mean: {near}" if near else "放进声音目录 / put it into the sound folder",
+    )
 
 
 def _there(subject: Subject, path: str) -> bool:
@@ -90,7 +107,12 @@ def music_unknown(subject: Subject) -> Iterator[Finding]:
         for call in step.calls:
             for name in _classes(call):
                 if name not in subject.site.classes:
-                    yield subject.finding(step, "music-unknown", f"没有这类等待音乐 / there is no waiting music {name}", "musiconhold.conf")
+                    yield subject.finding(
+                        step,
+                        "music-unknown",
+                        f"没有这类等待音乐 / there is no waiting music {name}",
+                        "musiconhold.conf",
+                    )
 
 
 def _classes(call: Call) -> list[str]:

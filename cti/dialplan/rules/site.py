@@ -1,4 +1,5 @@
-"""Queues, phones and trunks a dialplan names, against those the site has; and the sections of pjsip.conf and queues.conf against each
+"""Queues, phones and trunks a dialplan names, against those the site has; and the sections of pjsip.conf and
+queues.conf against each
 other."""
 
 from __future__ import annotations
@@ -28,31 +29,60 @@ def queue_unknown(subject: Subject) -> Iterator[Finding]:
                 key = (line.file, line.number, shape.text)
                 if shape.text and "*" not in shape.text and shape.text not in subject.site.lines and key not in told:
                     told.add(key)
-                    yield _unknown(subject, line, "queue-unknown", "队列", "waiting line", shape.text, subject.site.lines)
+                    yield _unknown(
+                        subject, line, "queue-unknown", "队列", "waiting line", shape.text, subject.site.lines
+                    )
 
 
 def _unknown(subject: Subject, line: Line, code: str, zh: str, en: str, name: str, there: set[str]) -> Finding:
     near = did_you_mean(name, sorted(there))
-    return subject.finding(line, code, f"本站没有{zh} / the site has no {en}: {name}",
-                           f"是否为 / did you mean: {near}" if near else "config/")  # fmt: skip
+    return subject.finding(
+        line,
+        code,
+        f"本站没有{zh} / the site has no {en}: {name}",
+        f"是否为 / did you mean: {near}" if near else "config/",
+    )
 
 
 def endpoint_unknown(subject: Subject) -> Iterator[Finding]:
     """A phone or trunk pjsip.conf does not have."""
     for step in subject.steps:
         for call in step.calls:
-            if call.app not in ("Dial", "Originate", "PauseQueueMember", "UnpauseQueueMember", "AddQueueMember", "Page"):
+            if call.app not in (
+                "Dial",
+                "Originate",
+                "PauseQueueMember",
+                "UnpauseQueueMember",
+                "AddQueueMember",
+                "Page",
+            ):
                 continue
             for shape in subject.constants.shapes(call.args, step):
                 for match in PHONE.finditer(shape.text):
                     end = shape.text[match.end() : match.end() + 1]
                     if end != "*" and match[2] not in subject.site.endpoints:
-                        yield _unknown(subject, step.line, "endpoint-unknown", "话机或中继", "phone or trunk", match[2], subject.site.endpoints)
+                        yield _unknown(
+                            subject,
+                            step.line,
+                            "endpoint-unknown",
+                            "话机或中继",
+                            "phone or trunk",
+                            match[2],
+                            subject.site.endpoints,
+                        )
     for context in subject.plan.contexts.values():
         for e in context.extensions.values():
             for match in PHONE.finditer(e.device):
                 if match[2] not in subject.site.endpoints:
-                    yield _unknown(subject, e.line, "endpoint-unknown", "话机或中继", "phone or trunk", match[2], subject.site.endpoints)
+                    yield _unknown(
+                        subject,
+                        e.line,
+                        "endpoint-unknown",
+                        "话机或中继",
+                        "phone or trunk",
+                        match[2],
+                        subject.site.endpoints,
+                    )
 
 
 def members(subject: Subject) -> Iterator[Finding]:
@@ -62,7 +92,9 @@ def members(subject: Subject) -> Iterator[Finding]:
             if key == "member" and (match := PHONE.match(value)) and match[2] not in subject.site.endpoints:
                 yield _unknown(subject, line, "endpoint-unknown", "话机", "phone", match[2], subject.site.endpoints)
     kinds = {"auth": "auth", "aors": "aor", "transport": "transport", "endpoint": "endpoint", "outbound_auth": "auth"}
-    there = {kind: {s.name for s in subject.site.pjsip if s.kind == kind and not s.template} for kind in set(kinds.values())}
+    there = {
+        kind: {s.name for s in subject.site.pjsip if s.kind == kind and not s.template} for kind in set(kinds.values())
+    }
     for section in subject.site.pjsip:
         for key, value, line in section.settings:
             if key in kinds and section.kind in ("endpoint", "identify") and value and value not in there[kinds[key]]:
@@ -75,8 +107,12 @@ def entered(subject: Subject) -> Iterator[Finding]:
         for key, value, line in section.settings:
             if key in ("context", "subscribe_context") and value not in subject.plan.contexts:
                 near = did_you_mean(value, list(subject.plan.contexts))
-                yield subject.finding(line, "context-unknown", f"没有这个 context / there is no context: {value}",
-                                      f"是否为 / did you mean: {near}" if near else "extensions.conf")  # fmt: skip
+                yield subject.finding(
+                    line,
+                    "context-unknown",
+                    f"没有这个 context / there is no context: {value}",
+                    f"是否为 / did you mean: {near}" if near else "extensions.conf",
+                )
 
 
 RULES = (queue_unknown, endpoint_unknown, members, entered)

@@ -1,4 +1,5 @@
-"""Where steps lead: contexts, extensions, priorities, labels, and what subroutines are given. Knows: names that are not there, and
+"""Where steps lead: contexts, extensions, priorities, labels, and what subroutines are given. Knows: names that are
+not there, and
 those nobody names."""
 
 from __future__ import annotations
@@ -40,8 +41,12 @@ def context_unused(subject: Subject) -> Iterator[Finding]:
             used |= {s.context for s in e.steps if s.context != lead.step.context}
     for name, context in subject.plan.contexts.items():
         if name not in used and not context.line.file.startswith("local.d/"):
-            yield subject.finding(context.line, "context-unused", f"无处通向 [{name}] / nothing leads to [{name}]",
-                                  "删去，或改正通向它的名字 / remove it, or mend the name that should lead here")  # fmt: skip
+            yield subject.finding(
+                context.line,
+                "context-unused",
+                f"无处通向 [{name}] / nothing leads to [{name}]",
+                "删去，或改正通向它的名字 / remove it, or mend the name that should lead here",
+            )
 
 
 def include_unknown(subject: Subject) -> Iterator[Finding]:
@@ -65,8 +70,12 @@ def exten_unused(subject: Subject) -> Iterator[Finding]:
         for e in context.extensions.values():
             by_service = name in subject.entered and (e.name.startswith("_X") or e.name == "s")
             if id(e) not in used and not by_service and not e.hint:
-                yield subject.finding(e.line, "exten-unused", f"无处通向 {e.name} @ {name} / nothing leads to it",
-                                      "删去，或改正号码 / remove it, or mend the number")  # fmt: skip
+                yield subject.finding(
+                    e.line,
+                    "exten-unused",
+                    f"无处通向 {e.name} @ {name} / nothing leads to it",
+                    "删去，或改正号码 / remove it, or mend the number",
+                )
 
 
 def label_unused(subject: Subject) -> Iterator[Finding]:
@@ -74,8 +83,12 @@ def label_unused(subject: Subject) -> Iterator[Finding]:
     used: set[Step] = {s for lead in subject.leads for s in subject.comes(lead).steps if not lead.priority.isdecimal()}
     for step in subject.steps:
         if step.label and step not in used and not step.line.file.startswith("local.d/"):
-            yield subject.finding(step, "label-unused", f"无处跳到标号 {step.label} / nothing jumps to label {step.label}",
-                                  "删去，或改正跳到它的名字 / remove it, or mend the name that should jump here")  # fmt: skip
+            yield subject.finding(
+                step,
+                "label-unused",
+                f"无处跳到标号 {step.label} / nothing jumps to label {step.label}",
+                "删去，或改正跳到它的名字 / remove it, or mend the name that should jump here",
+            )
 
 
 def _takes(subject: Subject) -> dict[str, dict[int, list[Step]]]:
@@ -83,7 +96,9 @@ def _takes(subject: Subject) -> dict[str, dict[int, list[Step]]]:
     out: dict[str, dict[int, list[Step]]] = defaultdict(lambda: defaultdict(list))
     for step in subject.steps:
         try:
-            found = [m for r in refs(parse(step.args)) for n in (r.name, (r.args or "").split(",")[0]) if (m := ARG.match(n))]
+            found = [
+                m for r in refs(parse(step.args)) for n in (r.name, (r.args or "").split(",")[0]) if (m := ARG.match(n))
+            ]
         except BadText:
             continue
         for match in found:
@@ -110,15 +125,26 @@ def args_extra(subject: Subject) -> Iterator[Finding]:
             most = max(takes[context], default=0)
             last = lead.args[-1].strip() if lead.args else ""
             if count > most and last and subject.comes(lead).exact:
-                yield subject.finding(lead.step, "args-extra", f"[{context}] 只读 {most} 个参数，这里给了 {count} 个 / reads {most} "
-                                      f"arguments, is given {count}", "删去多的，或改正名字 / drop them, or mend the name")  # fmt: skip
+                yield subject.finding(
+                    lead.step,
+                    "args-extra",
+                    f"[{context}] 只读 {most} 个参数，这里给了 {count} 个 / reads {most} arguments, is given {count}",
+                    "删去多的，或改正名字 / drop them, or mend the name",
+                )
     for context, reads in takes.items():
         for n, steps in reads.items():
-            entered = any(lead.kind == "gosub" and context in {s.context for s in subject.comes(lead).steps} for lead in subject.leads)
+            entered = any(
+                lead.kind == "gosub" and context in {s.context for s in subject.comes(lead).steps}
+                for lead in subject.leads
+            )
             own = [s for s in steps if s.context == context]
             if entered and n > given[context] and own:
-                yield subject.finding(own[0], "args-never", f"没有人给 [{context}] 第 {n} 个参数 / nobody gives [{context}] an ARG{n}",
-                                      "改正编号，或在 Gosub 处给出 / mend the number, or give it where it is called")  # fmt: skip
+                yield subject.finding(
+                    own[0],
+                    "args-never",
+                    f"没有人给 [{context}] 第 {n} 个参数 / nobody gives [{context}] an ARG{n}",
+                    "改正编号，或在 Gosub 处给出 / mend the number, or give it where it is called",
+                )
 
 
 def args_missing(subject: Subject) -> Iterator[Finding]:
@@ -132,8 +158,12 @@ def args_missing(subject: Subject) -> Iterator[Finding]:
             for n, steps in takes[step.context].items():
                 own = [s for s in steps if s.context != step.context or len(names) == 1 or s.exten == step.exten]
                 if n > len(lead.args) and own and not any(_asks(s, n) for s in steps):
-                    yield subject.finding(lead.step, "args-missing", f"[{step.context}] 要第 {n} 个参数，没有给 / needs ARG{n}, "
-                                          "is not given it", f"见 / see {own[0].line.file}:{own[0].line.number}")  # fmt: skip
+                    yield subject.finding(
+                        lead.step,
+                        "args-missing",
+                        f"[{step.context}] 要第 {n} 个参数，没有给 / needs ARG{n}, is not given it",
+                        f"见 / see {own[0].line.file}:{own[0].line.number}",
+                    )
 
 
 def _asks(step: Step, n: int) -> bool:

@@ -1,4 +1,5 @@
-"""Variables read that nothing sets, or set that nothing reads: mostly a name written two ways. Knows: cti.dialplan.variables, and what
+"""Variables read that nothing sets, or set that nothing reads: mostly a name written two ways. Knows:
+cti.dialplan.variables, and what
 Asterisk and the service do by themselves (cti.dialplan.known)."""
 
 from __future__ import annotations
@@ -13,9 +14,11 @@ from cti.dialplan.variables import Use, overlaps, reads, writes
 from cti.problem import did_you_mean
 
 WORDS = {
-    "plain": ("变量", "variable"), "shared": ("共享变量 SHARED()", "shared variable"), "family": ("AstDB 族", "AstDB family"),
+    "plain": ("变量", "variable"),
+    "shared": ("共享变量 SHARED()", "shared variable"),
+    "family": ("AstDB 族", "AstDB family"),
     "group": ("GROUP 类", "group"),
-}  # fmt: skip
+}
 ARG = re.compile(r"ARG\d\Z")
 TEMPLATE = re.compile(r"[(,]_*([A-Z][A-Z0-9_]+)=\{\{")
 
@@ -26,8 +29,10 @@ def _beforehand(subject: Subject) -> dict[str, set[str]]:
     phones |= {name for text in subject.sources.templates.values() for name in TEMPLATE.findall(text)}
     return {
         "plain": {*known.OWN_VARIABLES, *known.SERVICE_SETS, *subject.plan.globals, *phones},
-        "shared": set(known.SERVICE_SHARES), "family": set(known.SERVICE_FAMILIES), "group": set(),
-    }  # fmt: skip
+        "shared": set(known.SERVICE_SHARES),
+        "family": set(known.SERVICE_FAMILIES),
+        "group": set(),
+    }
 
 
 def _has(name: str, names: Iterable[str]) -> bool:
@@ -47,29 +52,48 @@ def never_set(subject: Subject) -> Iterator[Finding]:
         told.add((use.step, use.name))
         zh, en = WORDS[use.kind]
         near = did_you_mean(use.name, sorted(there[use.kind]))
-        yield subject.finding(use.step, "never-set", f"{zh} {use.name} 从未赋值 / {en} {use.name} is never set",
-                              f"是否为 / did you mean: {near}" if near else "Set(…)，或改名 / set it, or mend the name")  # fmt: skip
+        yield subject.finding(
+            use.step,
+            "never-set",
+            f"{zh} {use.name} 从未赋值 / {en} {use.name} is never set",
+            f"是否为 / did you mean: {near}" if near else "Set(…)，或改名 / set it, or mend the name",
+        )
 
 
 def never_read(subject: Subject) -> Iterator[Finding]:
     """Set, and never read by anybody: most likely another name was meant."""
     read, written = _uses(subject)
-    wanted = {"plain": known.OWN_SETTINGS | known.SERVICE_READS, "shared": frozenset[str](), "family": known.SERVICE_FAMILIES,
-              "group": frozenset[str]()}  # fmt: skip
+    wanted = {
+        "plain": known.OWN_SETTINGS | known.SERVICE_READS,
+        "shared": frozenset[str](),
+        "family": known.SERVICE_FAMILIES,
+        "group": frozenset[str](),
+    }
     names: dict[str, set[str]] = {kind: set(found) for kind, found in wanted.items()}
     for use in read:
         names[use.kind].add(use.name)
     features = {n for s in subject.site.features if s.name == "applicationmap" for n, _, _ in s.settings}
     for use in written:
-        if use.name in ("*", "") or ARG.match(use.name) or _has(use.name, names[use.kind] - {"*"}) or use.name in features:
+        if (
+            use.name in ("*", "")
+            or ARG.match(use.name)
+            or _has(use.name, names[use.kind] - {"*"})
+            or use.name in features
+        ):
             continue
         zh, en = WORDS[use.kind]
         near = did_you_mean(use.name, sorted(names[use.kind]))
-        yield subject.finding(use.step, "never-read", f"{zh} {use.name} 无人读取 / {en} {use.name} is never read",
-                              f"是否为 / did you mean: {near}" if near else "删去，或改名 / remove it, or mend the name")  # fmt: skip
+        yield subject.finding(
+            use.step,
+            "never-read",
+            f"{zh} {use.name} 无人读取 / {en} {use.name} is never read",
+            f"是否为 / did you mean: {near}" if near else "删去，或改名 / remove it, or mend the name",
+        )
     for name, (_, line) in subject.plan.globals.items():
         if not _has(name, names["plain"] - {"*"}):
-            yield subject.finding(line, "never-read", f"全局变量 {name} 无人读取 / global {name} is never read", "删去 / remove it")
+            yield subject.finding(
+                line, "never-read", f"全局变量 {name} 无人读取 / global {name} is never read", "删去 / remove it"
+            )
 
 
 def _uses(subject: Subject) -> tuple[list[Use], list[Use]]:
