@@ -68,8 +68,8 @@ def _ports(ctx: click.Context, param: click.Parameter, value: str) -> range:
 @click.option("--rtp", metavar="FIRST-LAST", callback=_ports, default="10000-20000", show_default=True,
               help="媒体端口 / ports of the voice")  # fmt: skip
 @click.option("--wss", metavar="HOST:PORT", callback=_wss, default=None,
-              help="浏览器座席直接以 TLS 连入的地址，须有 --cert、--key；不写则经反向代理连本机 8088 / where browsers' phones come "
-              "with TLS; else a proxy passes them to 127.0.0.1:8088")  # fmt: skip
+              help="浏览器座席以 TLS 连入的地址，须有 --cert、--key；不写则经反向代理连本机 8088 / "
+              "where browsers' phones come with TLS; else a proxy passes them to 127.0.0.1:8088")  # fmt: skip
 @click.option("--cert", type=click.Path(path_type=Path), default=None, help="--wss 的证书 / its certificate (PEM)")
 @click.option("--key", "cert_key", type=click.Path(path_type=Path), default=None, help="证书的私钥 / its private key")
 @click.option("--sounds", type=click.Path(path_type=Path), default=None,
@@ -79,7 +79,8 @@ def _ports(ctx: click.Context, param: click.Parameter, value: str) -> range:
 @click.option("--dry-run", is_flag=True, help="只看，不写 / look, write nothing")
 @click.option("--diff", is_flag=True, help="逐行列出变化（口令遮蔽） / show the lines that change, secrets masked")
 def render_command(out: Path, config: Path | None, at: Path | None, sip: tuple[str, int], rtp: range,
-                   wss: tuple[str, int] | None, cert: Path | None, cert_key: Path | None, sounds: Path | None, runtime: Path, dry_run: bool, diff: bool) -> None:  # fmt: skip
+                   wss: tuple[str, int] | None, cert: Path | None, cert_key: Path | None, sounds: Path | None,
+                   runtime: Path, dry_run: bool, diff: bool) -> None:  # fmt: skip
     """为你自己的 Asterisk 生成配置 / write the configuration for an Asterisk 22 of your own.
 
     Fills dialplan/ with the site's data and puts all of it into DIR, with the addresses of site.yaml (ami, agi). Files

@@ -13,9 +13,9 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from cti.dialplan.configs import Section, sections
+from cti.dialplan.configs import sections
 from cti.dialplan.finding import Finding
-from cti.dialplan.model import Plan
+from cti.dialplan.model import Line, Plan
 from cti.dialplan.parse import read
 from cti.dialplan.source import Sources
 from cti.directory import Directory
@@ -183,18 +183,28 @@ def _told(words: str, by: str, sources: Sources) -> Finding:
     names = [Path(name).name for name in FILE.findall(words)]
     made = next((key for name in names for key in sources.lines if Path(key).name == name), "")
     at = AT.search(words)
-    file, number = sources.written(made, int(at[1])) if made and at else (made, 0)
-    if not number:
-        for section in _named(words, sources, made):
-            file, number = section.line.file, section.line.number
-            break
+    if made and at:
+        file, number = sources.written(made, int(at[1]))
+    else:
+        line = _meant(words, sources, [made] if made else [n for n in sources.lines if n != "extensions.conf"])
+        file, number = (line.file, line.number) if line else (made, 0)
     return Finding(file or "asterisk", number, CODE, f"Asterisk 拒绝 / Asterisk refused: {words.strip()} ({by})")
 
 
-def _named(words: str, sources: Sources, made: str) -> list[Section]:
-    quoted = re.findall(r"'([^']+)'", words)
-    names = [made] if made else ["pjsip.conf", "queues.conf", "features.conf", "musiconhold.conf"]
-    return [s for name in names for s in sections(sources.lines.get(name, ())) if s.name in quoted]
+def _meant(words: str, sources: Sources, files: list[str]) -> Line | None:
+    """The setting a message is most likely about, by the words it quotes and the line it tells; else their section."""
+    quoted, at = set(re.findall(r"(?<!\w)'([^']+)'", words)), AT.search(words)
+    best: tuple[int, Line | None] = (0, None)
+    for name in files:
+        for section in sections(sources.lines[name]):
+            named = section.name in quoted
+            best = max(best, (int(named), section.line), key=lambda pair: pair[0])
+            for key, value, line in section.settings:
+                told = 2 * (at is not None and line.at == int(at[1]))
+                score = 4 * (key in quoted) + 3 * (value in quoted) + told + named
+                if score > 3 or (value in quoted and not named):
+                    best = max(best, (score, line), key=lambda pair: pair[0])
+    return best[1]
 
 
 def _absent(plan: Plan, sources: Sources, said: dict[str, set[str]]) -> list[Finding]:

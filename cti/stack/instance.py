@@ -166,8 +166,8 @@ class Instance:
             modules=modules_of(self.root), data=self.root.path / "usr/share/asterisk",
             sbin=self.root.path / "usr/sbin", ami_port=self.ports.ami, ami_username="cti",
             ami_secret=self._secret("ami.secret").hex(), sip_port=self.ports.sip,
-            rtp=range(self.ports.rtp_first, self.ports.rtp_last + 1), agi_port=self.ports.agi, web_port=self.ports.web or 8088,
-            recording=self.recording)  # fmt: skip
+            rtp=range(self.ports.rtp_first, self.ports.rtp_last + 1), agi_port=self.ports.agi,
+            web_port=self.ports.web or 8088, recording=self.recording)  # fmt: skip
 
     async def __aexit__(self, kind: type[BaseException] | None, value: BaseException | None,
                         trace: TracebackType | None) -> None:

@@ -103,8 +103,8 @@ def _facts(directory: Directory, told: Told, instance_key: bytes) -> dict[str, A
                 "used": any(s.webrtc for s in directory.seats)},
         "rtp": {"first": told.rtp.start, "last": told.rtp.stop - 1},
         "agi": {"host": told.agi_host, "port": told.agi_port},
-        "seats": [{"number": s.number, "platform": s.platform, "kind": s.kind, "webrtc": s.webrtc, "secret": s.password(instance_key),
-                   "login": s.login,
+        "seats": [{"number": s.number, "platform": s.platform, "kind": s.kind, "webrtc": s.webrtc,
+                   "secret": s.password(instance_key), "login": s.login,
                    "features": names.get(s.platform, FIXED)} for s in directory.seats],
         "trunks": directory.trunks,
         "hotlines": [{**_hotline(h), "wrapup": directory.wrapup(h), "record": told.recording.enabled and h.record}
