@@ -171,6 +171,8 @@ SERVICE_ENTERS = frozenset(
     ]
 )
 """contexts the service names itself, by Originate, or as a queue's member"""
+KEYS = frozenset({("key", "transfer"), ("key", "bring-in"), ("key", "member")})
+"""what a site's keys may do; not every site has each (cti.stack.render)"""
 HOPS: dict[str, tuple[str, ...]] = {
     "ring-*": ("ring-queue", "ring-dial", "ring-phone"),
     "fourth-*": ("fourth-dial", "fourth-phone"),

@@ -20,6 +20,7 @@ import jinja2
 from cti.dialplan.finding import Finding
 from cti.dialplan.model import Line
 from cti.directory import Directory
+from cti.share import folder as shipped
 from cti.stack.render import Told, fill
 
 MARK = re.compile("\x01(\\d+)\x02")
@@ -34,7 +35,7 @@ class Sources:
     lines: Mapping[str, tuple[Line, ...]]
     faults: tuple[Finding, ...]
     templates: Mapping[str, str]
-    """the templates as they were written"""
+    """the templates as they were written: what a site may have, though this one has not"""
 
     def written(self, made: str, number: int) -> tuple[str, int]:
         """Where line ``number`` of a filled-in file was written."""
@@ -123,7 +124,10 @@ def load(folder: Path, directory: Directory, told: Told, key: bytes) -> Sources:
     for path in sorted(folder.glob("local.d/*.conf")):
         name = f"local.d/{path.name}"
         lines[name] = tuple(_lines(name, name, path.read_text(encoding="utf-8")))
-    return Sources(lines, tuple(faults), {n: t for n, t in texts.items() if n.endswith(".j2")})
+    # The shipped ones as well: a folder that is filled in already shows what its own site has, not what a site may
+    # have.
+    shown = {p.name: p.read_text(encoding="utf-8") for p in shipped("dialplan").glob("*.j2")}
+    return Sources(lines, tuple(faults), shown | {n: t for n, t in texts.items() if n.endswith(".j2")})
 
 
 def plain(texts: Mapping[str, str]) -> Sources:

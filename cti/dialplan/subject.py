@@ -18,6 +18,8 @@ from cti.dialplan.source import Sources
 from cti.dialplan.values import Shape, Values
 
 FEATURE = re.compile(r"[^,]*,[^,]*,\s*([A-Za-z]+)\((.*)\)\s*\Z")
+CONTEXT = re.compile(r"^ *(?:subscribe_)?context *= *([\w-]+)", re.MULTILINE)
+GOES = re.compile(r"\b(?:Goto|Gosub)\(([\w-]+),([\w-]+),")
 STARTUP = re.compile(r"Local/([\w-]+)@([\w-]+)")
 
 
@@ -54,6 +56,8 @@ class Subject:
         self._comes = {lead: self._follow(lead) for lead in self.leads}
         self.flow = flow.build(self.plan, self.leads, lambda lead: list(self._comes[lead].steps))
         self.entered = self._entered()
+        self.elsewhere = known.KEYS | {pair for text in sources.templates.values() for pair in GOES.findall(text)}
+        """(context, extension) some site's templates lead to, though perhaps not this one's"""
 
     def comes(self, lead: Lead) -> Comes:
         """Where it leads."""
@@ -133,6 +137,8 @@ class Subject:
         for section in self.site.queues:
             if value := section.get("context"):
                 out[value] = "queues.conf"
+        for name, text in self.sources.templates.items():
+            out |= dict.fromkeys(CONTEXT.findall(text), name)
         for line in self.sources.lines.get("cli.conf", ()):
             for match in STARTUP.finditer(line.text):
                 out[match[2]] = "cli.conf"

@@ -47,11 +47,12 @@ class Use:
 @lru_cache(maxsize=1 << 20)
 def overlaps(a: str, b: str) -> bool:
     """Can two names, each perhaps with unknown parts, be the same?"""
-    if "*" not in a or "*" not in b:
-        shape, name = (a, b) if "*" in a else (b, a)
-        return re.fullmatch(re.escape(shape).replace(r"\*", ".*"), name) is not None
-    x, y = a.split("*")[0], b.split("*")[0]
-    return x.startswith(y) or y.startswith(x)
+    return _fits(a, b.replace("*", "x")) or _fits(b, a.replace("*", "x"))
+
+
+def _fits(shape: str, name: str) -> bool:
+    """An unknown part is a word or a lower-case name: `LINE_*` is none of `LINE_OF_12345`."""
+    return re.fullmatch(re.escape(shape).replace(r"\*", "(?:[^_]*|[a-z0-9_-]*)"), name) is not None
 
 
 def reads(step: Step) -> Iterator[Use]:

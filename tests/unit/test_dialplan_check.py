@@ -76,6 +76,29 @@ def test_what_the_service_does_is_what_the_service_says() -> None:
         assert re.search(rf'"_*{name}"', sources), name
 
 
-@pytest.mark.parametrize("twice", [1, 2])
-def test_what_is_found_does_not_depend_on_the_run(twice: int) -> None:
+@pytest.mark.parametrize("other", ["more", "less"])
+def test_a_site_that_has_more_or_less_than_this_one_has_no_faults_either(tmp_path: Path, other: str) -> None:
+    """What only some sites' templates lead to, or fill in, is no fault where it is missing."""
+    config = shutil.copytree(CONFIG, tmp_path / "config")
+    hotlines, seats, routes = ((config / f"{n}.yaml").read_text() for n in ("hotlines", "seats", "routes"))
+    if other == "more":
+        hotlines = hotlines.replace("      # overflow:", "      overflow:").replace("    # opening:", "    opening:")
+        hotlines = hotlines.replace("#  - {number:", "  - {number:").replace("#     division", "     division")
+        seats = seats.replace(
+            '"1001", platform: "12345", kind: general',
+            '"1001", platform: "12345", kind: general, webrtc: true, spill: 5',
+        )
+    else:
+        for name in ("linkage.yaml", "sites.yaml", "nuisance.yaml", "plans"):
+            shutil.rmtree(config / name) if name == "plans" else (config / name).unlink()
+        hotlines = re.sub(r"keys: \{.*?\}", "keys: {}", hotlines).replace("callback: true", "callback: false")
+        seats = seats.replace("kind: dedicated", "kind: general")
+        routes = "\n".join(line for line in routes.splitlines() if "kind: dedicated" not in line)
+    for name, text in (("hotlines", hotlines), ("seats", seats), ("routes", routes)):
+        (config / f"{name}.yaml").write_text(text)
+    code, said = run("--config", str(config), "--json")
+    assert (code, json.loads(said)["findings"]) == (0, [])
+
+
+def test_the_slips_depend_on_the_seed_alone() -> None:
     assert seeded(texts_of(DIALPLAN), 3, 5) == seeded(texts_of(DIALPLAN), 3, 5)

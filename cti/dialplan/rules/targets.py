@@ -35,7 +35,11 @@ def led_nowhere(subject: Subject) -> Iterator[Finding]:
 
 def context_unused(subject: Subject) -> Iterator[Finding]:
     """A context nobody leads to: not the dialplan, a phone, a key, the service."""
-    used = set(subject.entered) | {i for c in subject.plan.contexts.values() for i, _ in c.includes}
+    used = (
+        set(subject.entered)
+        | {context for context, _ in subject.elsewhere}
+        | {i for c in subject.plan.contexts.values() for i, _ in c.includes}
+    )
     for lead in subject.leads:
         for e in subject.comes(lead).extensions:
             used |= {s.context for s in e.steps if s.context != lead.step.context}
@@ -69,7 +73,7 @@ def exten_unused(subject: Subject) -> Iterator[Finding]:
             continue
         for e in context.extensions.values():
             by_service = name in subject.entered and (e.name.startswith("_X") or e.name == "s")
-            if id(e) not in used and not by_service and not e.hint:
+            if id(e) not in used and not by_service and not e.hint and (name, e.name) not in subject.elsewhere:
                 yield subject.finding(
                     e.line,
                     "exten-unused",

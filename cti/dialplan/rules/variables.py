@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 
 from cti.dialplan import known
 from cti.dialplan.finding import Finding
+from cti.dialplan.model import Line
 from cti.dialplan.subject import Subject
 from cti.dialplan.variables import Use, overlaps, reads, writes
 from cti.problem import did_you_mean
@@ -20,6 +21,8 @@ WORDS = {
     "group": ("GROUP 类", "group"),
 }
 ARG = re.compile(r"ARG\d\Z")
+TABLE = re.compile(r"^([A-Z_]+_)\{\{", re.MULTILINE)
+"""a table of globals, one a seat, hotline, trunk…: a site may have none"""
 TEMPLATE = re.compile(r"[(,]_*([A-Z][A-Z0-9_]+)=\{\{")
 
 
@@ -45,9 +48,12 @@ def never_set(subject: Subject) -> Iterator[Finding]:
     there = _beforehand(subject)
     for use in written:
         there[use.kind].add(use.name)
+    tables = {f"{name}*" for text in subject.sources.templates.values() for name in TABLE.findall(text)} | {"ROUTE_*"}
     told: set[tuple[object, str]] = set()
     for use in read:
         if ARG.match(use.name) or _has(use.name, there[use.kind]) or (use.step, use.name) in told or use.name == "*":
+            continue
+        if "*" in use.name and use.kind == "plain" and _has(use.name, tables):
             continue
         told.add((use.step, use.name))
         zh, en = WORDS[use.kind]
@@ -90,10 +96,17 @@ def never_read(subject: Subject) -> Iterator[Finding]:
             f"是否为 / did you mean: {near}" if near else "删去，或改名 / remove it, or mend the name",
         )
     for name, (_, line) in subject.plan.globals.items():
-        if not _has(name, names["plain"] - {"*"}):
+        wanted_ = names["plain"] - {"*"}
+        if not (_has(name, wanted_) if _in_table(subject, line) else name in wanted_):
             yield subject.finding(
                 line, "never-read", f"全局变量 {name} 无人读取 / global {name} is never read", "删去 / remove it"
             )
+
+
+def _in_table(subject: Subject, line: Line) -> bool:
+    """Is this global one of a table, read by a name that is put together?"""
+    text = subject.sources.templates.get(line.file, "").splitlines()
+    return not text or "{{" in text[line.number - 1].partition("=")[0]
 
 
 def _uses(subject: Subject) -> tuple[list[Use], list[Use]]:
