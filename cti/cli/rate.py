@@ -92,7 +92,7 @@ async def _read(place: Place, wanted: tuple[Asked, ...]) -> list[dict[str, Any]]
 def _configured(place: Place, config: Path | None) -> float:
     """The site's own threshold: of the folder that was named, else of the one its instance runs with."""
     if place.state is not None and config is None:
-        own, _ = check_settings(Path(str(instance(place.state)["config"])) / "site.yaml")
+        own, _ = check_settings(Path(str(instance(place.state).get("config", ""))) / "site.yaml")
         if own is not None:
             return own.answer_rate.short_abandon
     return place.settings.answer_rate.short_abandon
