@@ -152,6 +152,11 @@ CASES: list[tuple[str, str, str]] = [
         'exten => _X.,1,NoOp($["${UNIQUEID}"="a"])' + END,
     ),
     ("expression", 'exten => _X.,1,NoOp($["a" "b"]) <<' + END, "exten => _X.,1,NoOp($[(1+2)*-3 >= 4 & !0])" + END),
+    (
+        "argument-missing",
+        "exten => _X.,1,NoOp(${IF($[1=1],a:b)}) <<" + END,
+        "exten => _X.,1,NoOp(${IF($[1=1]?a:b)})" + END,
+    ),
     ("brackets", "exten => _X.,1,NoOp({EXTEN}) <<" + END, "exten => _X.,1,NoOp(${EXTEN})" + END),
     ("brackets", "exten => _X.,1,NoOp($EXTEN}) <<" + END, 'exten => _X.,1,NoOp($["${EXTEN}"=~"^[0-9]{1,3}$"])' + END),
     (
