@@ -8,6 +8,7 @@ from cti.cli.backup import backup, restore_command
 from cti.cli.callbacks import callbacks
 from cti.cli.check import check
 from cti.cli.dashboards import dashboards
+from cti.cli.dialplan import dialplan
 from cti.cli.dialtest import dialtest
 from cti.cli.disputes import disputes_command
 from cti.cli.export import export
@@ -34,6 +35,7 @@ def main() -> None:
 
     \b
     cti check                     检查配置 / check the configuration
+    cti dialplan check            检查拨号方案 / check the dialplan, load it in a throwaway Asterisk
     cti up                        起一套完整系统 / Valkey, Asterisk and the service, embedded
     cti run                       只起服务 / the service alone, against your Asterisk
     cti render DIR                你自己的 Asterisk 的配置 / the configuration for an Asterisk of yours
@@ -63,7 +65,7 @@ def main() -> None:
 
 for command in (check, run, up, render_command, status, trace, replay, callbacks, seats, dialtest, token, recordings,
                 disputes_command, leases, nuisance, plan, phones, prompts, export, report, ledger, rate,
-                backup, restore_command, dashboards):  # fmt: skip
+                backup, restore_command, dashboards, dialplan):  # fmt: skip
     main.add_command(command)
 
 if __name__ == "__main__":
