@@ -27,7 +27,8 @@ from cti.stack.netports import LOOPBACK, free_tcp_port
 from tests.real.valkey_server import ValkeyServer
 
 EXAMPLES = """examples:
-  python bench/ledger.py                          # 2,000 appends each, a small table
+  python bench/ledger.py                          # 2,000 appends each, 200 a second, a small table
+  python bench/ledger.py --rate 0                 # as fast as it goes: what is moved to Redis competes for the loop
   python bench/ledger.py --json --appends 20000   # for a machine
   python bench/ledger.py --callers 50             # 50 callers appending at once: what grouping them brings
 
@@ -59,7 +60,8 @@ def time_fsync(folder: Path, times: int) -> Figures:
     return figures(seconds, time.perf_counter() - began, times)
 
 
-async def time_appends(ledger: Ledger, appends: int, facts: int, callers: int) -> Figures:
+async def time_appends(ledger: Ledger, appends: int, facts: int, callers: int, rate: float) -> Figures:
+    """``rate``: appends a second of all callers together; 0: as fast as it goes."""
     seconds: list[float] = []
 
     async def call(caller: int) -> None:
@@ -72,6 +74,8 @@ async def time_appends(ledger: Ledger, appends: int, facts: int, callers: int) -
             if len(await ledger.append(batch)) != facts:
                 raise RuntimeError("a fact was lost: the figures would lie")
             seconds.append(time.perf_counter() - started)
+            if rate:
+                await asyncio.sleep(max(0.0, began + (n + 1) * callers / rate - time.perf_counter()))
 
     began = time.perf_counter()
     async with asyncio.TaskGroup() as group:
@@ -80,7 +84,7 @@ async def time_appends(ledger: Ledger, appends: int, facts: int, callers: int) -
     return figures(seconds, time.perf_counter() - began, len(seconds))
 
 
-async def measure(folder: Path, appends: int, facts: int, callers: int) -> dict[str, Figures]:
+async def measure(folder: Path, appends: int, facts: int, callers: int, rate: float) -> dict[str, Figures]:
     server = ValkeyServer(folder, free_tcp_port())
     result = {"fsync": await asyncio.to_thread(time_fsync, folder, min(appends, 2000))}
     await server.start()
@@ -94,7 +98,7 @@ async def measure(folder: Path, appends: int, facts: int, callers: int) -> dict[
                         while name == "redis" and not ledger.link_up:  # noqa: ASYNC110 (the other side is a process)
                             await asyncio.sleep(0.01)
                     await ledger.append([Fact("Warm", 0, "", {}, "service", f"warm/{name}")])
-                    result[name] = await time_appends(ledger, appends, facts, callers)
+                    result[name] = await time_appends(ledger, appends, facts, callers, rate)
                     behind = time.perf_counter()
                     async with asyncio.timeout(10):
                         while name == "redis" and ledger.backlog:  # noqa: ASYNC110
@@ -117,13 +121,15 @@ def main() -> None:
     parser.add_argument("--appends", type=int, default=2000, metavar="N", help="appends per measurement (2000)")
     parser.add_argument("--facts", type=int, default=1, metavar="N", help="facts in one append (1)")
     parser.add_argument("--callers", type=int, default=1, metavar="N", help="callers appending at once (1)")
+    parser.add_argument("--rate", type=float, default=200.0, metavar="N",
+                        help="appends a second: some 20 calls a second (200); 0: as fast as it goes")  # fmt: skip
     parser.add_argument("--folder", type=Path, help="put the files below this folder: the disk to measure (temp)")
     options = parser.parse_args()
     if min(options.appends // max(options.callers, 1), options.facts, options.callers) < 1 or options.appends < 100:
         parser.error("need at least 100 appends, one a caller, one fact and one caller")
     structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
     with tempfile.TemporaryDirectory(prefix="bench-ledger-", dir=options.folder) as folder:
-        result = asyncio.run(measure(Path(folder), options.appends, options.facts, options.callers))
+        result = asyncio.run(measure(Path(folder), options.appends, options.facts, options.callers, options.rate))
     ratios = {
         f"{one}_to_{other}_{p}": round(result[one][f"{p}_ms"] / result[other][f"{p}_ms"], 2)
         for one, other in (("redis", "fsync"), ("spool", "fsync"), ("spool", "redis"))
