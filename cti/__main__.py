@@ -7,6 +7,7 @@ import click
 from cti.cli.backup import backup, restore_command
 from cti.cli.callbacks import callbacks
 from cti.cli.check import check
+from cti.cli.dialplan import dialplan
 from cti.cli.dialtest import dialtest
 from cti.cli.disputes import disputes_command
 from cti.cli.leases import leases
@@ -44,11 +45,12 @@ def main() -> None:
     cti seats plan                需要几席 / how many seats are needed
     cti disputes                  争议清单 / disputed decisions, for the quarterly meeting
     cti backup DIR                备份、恢复 / back up; restore BACKUP
+    cti dialplan test             按故事测试拨号方案 / the dialplan's stories, played
     cti dialtest onekey-12345-110 拨测 / real calls with test phones
     """
 
 
-for command in (check, run, up, render_command, status, trace, replay, callbacks, seats, dialtest, token, recordings,
+for command in (check, run, up, render_command, status, trace, replay, callbacks, seats, dialtest, dialplan, token, recordings,
                 disputes_command, leases, nuisance, plan, ledger, backup, restore_command):  # fmt: skip
     main.add_command(command)
 
