@@ -125,7 +125,7 @@ def _checked(story: Story, n: int, document: Document, directory: Directory,
                 (*root, *way), f"这个故事里没有 {who} / {who} is not in this story",
                 _near(who, there) or f"在 given.seats 写明它 / name it in given.seats: \"{who}\": answers")  # fmt: skip
     prompts = [*SPOKEN, *SIGNS, *greetings(directory)]
-    facts = [*WORDS, *RECORDS, *(name for name in vars(events) if name[:1].isupper())]
+    facts = [*WORDS, *RECORDS, *events.BY_NAME]
     for m, step in enumerate(story.steps):
         for k, expect in enumerate(step.then):
             at = (*root, "steps", m, "then", k, expect.verb)
