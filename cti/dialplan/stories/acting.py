@@ -18,12 +18,15 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from cti.core.facts import Fact
+from cti.clock import local
 from cti.core.zone import SHANGHAI
 from cti.dialplan.stories import words
 from cti.dialplan.stories.cast import Cast
-from cti.dialplan.stories.model import Act, Given, moment
+from cti.dialplan.stories.model import Act, Given, Story, moment
 from cti.dialtest.dialog import CallState
 from cti.dialtest.stack import Stage
+from cti.directory import Directory
+from cti.routes import routes
 from cti.stack.instance import Instance
 from cti.web.auth import Tokens, Who
 
@@ -33,6 +36,7 @@ KEPT: Final = ("registrar", "route", "route-danger")
 """families of AstDB that move by themselves"""
 SAFE: Final = re.compile(r"[\w.+~|/@*:=-]*")
 PICK_UP_S: Final = 8.0
+ROUTES_S: Final = 6.0
 
 
 class CannotPlay(Exception):
@@ -71,9 +75,17 @@ async def look(on: Stage) -> Before:
     return Before(await astdb(on), await variables(on))
 
 
-async def set_up(cast: Cast, given: Given) -> None:
+def walks(story: Story) -> bool:
+    """Whether a target may be walked to in it: then the service must know first whose phones are there."""
+    acts = [act for step in story.steps for act in step.when]
+    return any(act.refer or act.api or act.by != "caller" and (act.press or act.dial) for act in acts)
+
+
+async def set_up(cast: Cast, story: Story, directory: Directory) -> None:
     """Make things stand as given. Raises CannotPlay."""
-    on = cast.on
+    on, given = cast.on, story.given
+    if walks(story):
+        await routes_laid(on, directory, {number for number, text in given.seats.items() if text != "off"})
     if given.at is not None:
         ahead = int((moment(given.at).replace(tzinfo=SHANGHAI) - dt.datetime.now(SHANGHAI)).total_seconds())
         for number in {cast.number("caller"), *given.callers.values()}:
@@ -97,6 +109,28 @@ async def set_up(cast: Cast, given: Given) -> None:
         await _api(on, "POST", f"/plans/{given.plan}/start", Who("supervisor", name="story"), body)
     if given.service != "running":
         await service(on.instance, "stop" if given.service == "stopped" else "stuck")
+
+
+async def routes_laid(on: Stage, directory: Directory, here: set[str]) -> None:
+    """Until the service has seen whose phones are there, and laid the routes anew: whom Asterisk cannot reach is walked
+    last. Raises CannotPlay."""
+    gone = frozenset(seat.number for seat in directory.seats) - here
+    wanted = {f"/{'route-danger' if danger else 'route'}/{to}/{division}": text
+              for (to, division, danger), text in routes(directory, local().time(), gone).items()}  # fmt: skip
+    deadline = time.monotonic() + ROUTES_S
+    while True:
+        laid = {}
+        for row in [*await on.rows("database show route"), *await on.rows("database show route-danger")]:
+            key, _, text = row.partition(":")
+            laid[key.strip()] = text.strip()
+        wrong = [key for key, text in wanted.items() if laid.get(key) != text]
+        if not wrong:
+            return
+        if time.monotonic() > deadline:
+            key = wrong[0]
+            raise CannotPlay(f"服务没有按在线话机重排路由 / the service has not laid the routes for the phones there: {key}:"
+                             f" {laid.get(key)} ≠ {wanted[key]}")  # fmt: skip
+        await asyncio.sleep(0.05)
 
 
 async def _put(on: Stage, key: str, value: str) -> None:

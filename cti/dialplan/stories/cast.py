@@ -18,6 +18,7 @@ from cti.dialtest.phone import Phone, Reject
 from cti.dialtest.stack import Stage, stage
 from cti.dialtest.tones import TONES
 from cti.dialtest.town import Town, number_of
+from cti.dialtest.wire import Address
 from cti.stack.instance import TRUNK_HOST, Instance
 from cti.stack.sites import FIRST, HOST
 
@@ -105,9 +106,17 @@ async def _press(call: Call, does: Behaviour) -> None:
                 await call.dtmf(key)
 
 
+@dataclass(frozen=True, slots=True)
+class Sites:
+    """Where this site is reached by its neighbours, and each neighbour's port by its code."""
+
+    own: Address
+    ports: Mapping[str, int]
+
+
 @contextlib.asynccontextmanager
-async def cast(instance: Instance, given: Given, trunk_port: int, site_ports: Mapping[str, int],
-               first_tone: int) -> AsyncIterator[Cast]:  # fmt: skip
+async def cast(instance: Instance, given: Given, trunk_port: int, sites: Sites, first_tone: int,
+               ) -> AsyncIterator[Cast]:  # fmt: skip
     """The parties of a story are there; afterwards their phones are off. Raises as `stage` does, OSError."""
     does = {number: behaviour(text) for group in (given.seats, given.outside, given.borrowed)
             for number, text in group.items()}  # fmt: skip
@@ -121,10 +130,10 @@ async def cast(instance: Instance, given: Given, trunk_port: int, site_ports: Ma
         await town.start()
         up.push_async_callback(town.stop)
         neighbours: dict[str, Town] = {}
-        for n, (site, port) in enumerate(site_ports.items()):
+        for n, (site, port) in enumerate(sites.ports.items()):
             if not any(number.startswith(site) for number in given.borrowed) and site not in given.lent.values():
                 continue
-            there = Town(f"site-{site}-{first_tone}", next(free), on.server, site, None,
+            there = Town(f"site-{site}-{first_tone}", next(free), sites.own, site, None,
                          local_host=HOST.format(FIRST + 1 + n), local_port=port)  # fmt: skip
             there.policies = {number[6:]: does[number].policy or Reject(503) for number in given.borrowed
                               if number.startswith(site)}  # fmt: skip

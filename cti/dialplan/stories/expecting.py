@@ -223,7 +223,12 @@ def _ledger(scene: Scene, kind: str, values: dict[str, str | int | float | bool]
 
 
 def _fits(fact: Fact, values: dict[str, str | int | float | bool]) -> bool:
-    return all(str(fact.data.get(name, "")).lower() == str(value).lower() for name, value in values.items())
+    return all(_plain(fact.data.get(name)) == _plain(value) for name, value in values.items())
+
+
+def _plain(value: object) -> str:
+    """As the dialplan writes it: 1 and 0 for yes and no, nothing for what is not there."""
+    return {"true": "1", "false": "0", "none": ""}.get(str(value).lower(), str(value).lower())
 
 
 def _passes(scene: Scene, context: str) -> Look:

@@ -16,7 +16,7 @@ from pathlib import Path
 from cti.core.facts import Fact
 from cti.dialplan.stories import acting
 from cti.dialplan.stories.acting import CannotPlay
-from cti.dialplan.stories.cast import TONES_EACH, Cast, cast
+from cti.dialplan.stories.cast import TONES_EACH, Cast, Sites, cast
 from cti.dialplan.stories.expecting import Missed, Scene, heard, watch
 from cti.dialplan.stories.load import Placed
 from cti.dialplan.stories.tracing import Step, Trace, Traced, passed
@@ -103,18 +103,16 @@ class _Troupe:
 
     def __init__(self, root: RuntimeRoot, state: Path, directory: Directory, config: Path, dialplan: Path, site: str,
                  n: int) -> None:  # fmt: skip
-        self._trunk = netports.free_udp_port()
+        self._trunk, own = netports.free_udp_port(), netports.free_udp_port()
         # The neighbours are test phones at the addresses of a machine's second site and on.
-        self._sites = {one.code: netports.free_udp_port() for one in directory.sites if one.code != site}
+        ports = {one.code: netports.free_udp_port() for one in directory.sites if one.code != site}
+        self._claimed = (self._trunk, own, *ports.values())
+        self._sites = Sites((HOST.format(FIRST), own), ports)
         known = []
         for one in directory.sites:
-            host = HOST.format(FIRST + (1 + list(self._sites).index(one.code) if one.code in self._sites else 0))
-            port = self._sites.get(one.code, one.sip.port)
-            known.append(one.model_copy(update={"sip": SiteSip(host=host, port=port), "accepts": (host,), "qualify": 0}))
-        here = next((m for m, one in enumerate(known) if one.code == site), None)
-        if here is not None:
-            self._own = netports.free_udp_port()
-            known[here] = known[here].model_copy(update={"sip": SiteSip(host=HOST.format(FIRST), port=self._own)})
+            there = list(ports).index(one.code) + 1 if one.code in ports else 0
+            sip = SiteSip(host=HOST.format(FIRST + there), port=ports.get(one.code, own))
+            known.append(one.model_copy(update={"sip": sip, "accepts": (sip.host,), "qualify": 0}))
         # Nobody answers where the trunk leads till a story's telephones are there: a check would take it away.
         trunks = tuple(t.model_copy(update={"port": self._trunk, "qualify": 0}) for t in directory.trunks)
         directory = directory.model_copy(update={"trunks": trunks})
@@ -124,7 +122,7 @@ class _Troupe:
 
     async def __aenter__(self) -> _Troupe:
         async with contextlib.AsyncExitStack() as undo:
-            undo.callback(netports.release, self._trunk, *self._sites.values())
+            undo.callback(netports.release, *self._claimed)
             await undo.enter_async_context(self._instance)
             self.trace = Trace(self._instance.trace_file)
             async with stage(self._instance, seats=[], callers=0) as on:
@@ -165,7 +163,7 @@ class _Troupe:
         return result
 
     async def _steps(self, parties: Cast, placed: Placed, result: Result) -> None:
-        await acting.set_up(parties, placed.story.given)
+        await acting.set_up(parties, placed.story, self._instance.directory)
         async with asyncio.TaskGroup() as group:
             pressing = group.create_task(parties.presses())
             try:
