@@ -170,8 +170,10 @@ def greetings(directory: Directory) -> dict[str, str]:
     return made | {prompt_of(text): text for plan in directory.plans for text in plan.texts}
 
 
-def ensure_sounds(folder: Path, root: RuntimeRoot | None, more: Mapping[str, str] = MappingProxyType({})) -> None:
-    """Make every prompt that is missing, ``more`` as well; without a root, or its synthesizer, signs stand in."""
+def ensure_sounds(folder: Path, root: RuntimeRoot | None, more: Mapping[str, str] = MappingProxyType({}), *,
+                  spare: tuple[tuple[int, int], ...] = SPARE) -> None:  # fmt: skip
+    """Make every prompt that is missing, ``more`` as well; without a root, or its synthesizer, signs (``spare``) stand
+    in."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "wait").mkdir(exist_ok=True)
     if not any((folder / "wait").iterdir()):
@@ -180,7 +182,7 @@ def ensure_sounds(folder: Path, root: RuntimeRoot | None, more: Mapping[str, str
         _write(folder / f"{name}.wav", tone(steps))
     for name, text in {**SPOKEN, **more}.items():
         if not (folder / f"{name}.wav").exists():
-            _write(folder / f"{name}.wav", (_speak(text, root) if root else None) or tone(SPARE))
+            _write(folder / f"{name}.wav", (_speak(text, root) if root else None) or tone(spare))
 
 
 def _write(path: Path, samples: bytes) -> None:

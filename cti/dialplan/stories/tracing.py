@@ -12,12 +12,15 @@ from pathlib import Path
 from typing import Final
 
 from cti.stack.instance import Instance
+from cti.stack.sounds import ensure_sounds, greetings
 
 STEP: Final = re.compile(
     r"^\[(?P<at>[^\]]+)\] VERBOSE\[\d+\](?:\[(?P<call>C-[0-9a-f]+)\])? \S+: +(?:-- )?Executing "
     r"\[(?P<exten>[^@\]]*)@(?P<context>[^:\]]+):(?P<priority>\d+)\] (?P<app>\w+)\(\"(?P<channel>[^\"]*)\", ?"
     r"\"(?P<data>.*)\"\)"
 )
+BRIEF: Final = ((600, 200), (500, 200))
+"""(Hz, ms) of a prompt here"""
 PLAYING: Final = re.compile(r" <(?P<channel>[^>]+)> Playing '(?P<file>[^']+)'")
 
 
@@ -48,6 +51,8 @@ class Traced(Instance):
     holds callers' numbers."""
 
     async def _write(self) -> None:
+        # A story waits for prompts to end more often than for anything else, and which one is played is told by its name.
+        ensure_sounds(self.place.sounds, None, greetings(self.directory), spare=BRIEF)
         await super()._write()
         logger, main = self.place.etc / "logger.conf", self.place.etc / "asterisk.conf"
         logger.write_text(logger.read_text(encoding="utf-8") + "trace => verbose(5)\n", encoding="utf-8")
