@@ -50,8 +50,8 @@ def main() -> None:
     """
 
 
-for command in (check, run, up, render_command, status, trace, replay, callbacks, seats, dialtest, dialplan, token, recordings,
-                disputes_command, leases, nuisance, plan, ledger, backup, restore_command):  # fmt: skip
+for command in (check, run, up, render_command, status, trace, replay, callbacks, seats, dialtest, dialplan, token,
+                recordings, disputes_command, leases, nuisance, plan, ledger, backup, restore_command):  # fmt: skip
     main.add_command(command)
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from cti.cli.dialplan_test import test_command
+from cti.cli.dialplan_trace import trace_command
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -13,3 +14,4 @@ def dialplan() -> None:
 
 
 dialplan.add_command(test_command)
+dialplan.add_command(trace_command)

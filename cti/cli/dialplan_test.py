@@ -1,5 +1,5 @@
-"""`cti dialplan test`: stories in YAML played on a throwaway Asterisk. Knows: options, exit codes. Must not know: what a
-story says."""
+"""`cti dialplan test`: stories in YAML played on a throwaway Asterisk. Knows: options, exit codes. Must not know:
+what a story says."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ EPILOG = """\b
 @click.command("test", epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("paths", metavar="[FILE|DIR]...", nargs=-1, type=click.Path(path_type=Path, exists=True))
 @click.option("--config", type=click.Path(path_type=Path, file_okay=False), envvar="CTI_CONFIG",
-              help="配置目录 / the configuration (default: config/ beside the stories, else the product's)")  # fmt: skip
+              help="配置目录 / the configuration (default: config/ of the stories, else the product's)")  # fmt: skip
 @click.option("--dialplan", "plan", type=click.Path(path_type=Path, file_okay=False, exists=True), default=None,
               help="拨号方案目录 / the dialplan's folder (default: the product's)")  # fmt: skip
 @click.option("-k", "word", default="", help="只跑标题或文件名含此字的 / only stories whose title or file has it")
@@ -86,7 +86,7 @@ def test_command(paths: tuple[Path, ...], config: Path | None, plan: Path | None
 
     async def run() -> Played:
         with tempfile.TemporaryDirectory(prefix="hotline-cti-") as state:
-            return await play(root, Path(state), directory, at, dialplan, settings.site.code, chosen, beside=beside,
+            return await play(root, Path(state), directory, at.resolve(), dialplan, settings.site.code, chosen, beside=beside,
                               stop_at_first=stop_at_first, tell=show.story)  # fmt: skip
 
     try:

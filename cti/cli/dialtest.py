@@ -182,8 +182,8 @@ async def _on_own(make: Callable[..., Instance], keep: Path | None, on: Callable
 
 @contextlib.contextmanager
 def interruptible() -> Iterator[Callable[[Coroutine[Any, Any, T]], Coroutine[Any, Any, T]]]:
-    """For a command that runs one task: Ctrl-C and SIGTERM end it in order, then the command with 130 or 143. Gives what
-    the task is wrapped in."""
+    """For a command that runs one task: Ctrl-C and SIGTERM end it in order, then the command with 130 or 143. Gives
+    what the task is wrapped in."""
     heard: list[int] = []
     try:
         with _sigterm_interrupts(heard):

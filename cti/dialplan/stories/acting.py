@@ -17,8 +17,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from cti.core.facts import Fact
 from cti.clock import local
+from cti.core.facts import Fact
 from cti.core.zone import SHANGHAI
 from cti.dialplan.stories import words
 from cti.dialplan.stories.cast import Cast
@@ -78,7 +78,7 @@ async def look(on: Stage) -> Before:
 def walks(story: Story) -> bool:
     """Whether a target may be walked to in it: then the service must know first whose phones are there."""
     acts = [act for step in story.steps for act in step.when]
-    return any(act.refer or act.api or act.by != "caller" and (act.press or act.dial) for act in acts)
+    return any(act.refer or act.api or (act.by != "caller" and (act.press or act.dial)) for act in acts)
 
 
 async def set_up(cast: Cast, story: Story, directory: Directory) -> None:
@@ -128,8 +128,8 @@ async def routes_laid(on: Stage, directory: Directory, here: set[str]) -> None:
             return
         if time.monotonic() > deadline:
             key = wrong[0]
-            raise CannotPlay(f"服务没有按在线话机重排路由 / the service has not laid the routes for the phones there: {key}:"
-                             f" {laid.get(key)} ≠ {wanted[key]}")  # fmt: skip
+            raise CannotPlay(f"服务没有按在线话机重排路由 / the service has not laid the routes for the phones there:"
+                             f" {key}: {laid.get(key)} ≠ {wanted[key]}")  # fmt: skip
         await asyncio.sleep(0.05)
 
 

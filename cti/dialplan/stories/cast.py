@@ -122,7 +122,10 @@ async def cast(instance: Instance, given: Given, trunk_port: int, sites: Sites, 
             for number, text in group.items()}  # fmt: skip
     here = [number for number in given.seats if does[number].policy is not None]
     callers = 1 + max((int(name[6:] or 1) - 1 for name in given.callers), default=0)
-    async with stage(instance, seats=here, callers=callers, first_tone=first_tone) as on, contextlib.AsyncExitStack() as up:
+    async with (
+        stage(instance, seats=here, callers=callers, first_tone=first_tone) as on,
+        contextlib.AsyncExitStack() as up,
+    ):
         free = iter(TONES[first_tone + len(here) + callers : first_tone + TONES_EACH])
         town = Town(f"outside-{first_tone}", next(free), on.server, "outside", None, local_host=TRUNK_HOST,
                     local_port=trunk_port)  # fmt: skip

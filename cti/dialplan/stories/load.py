@@ -131,7 +131,8 @@ def _checked(story: Story, n: int, document: Document, directory: Directory,
             at = (*root, "steps", m, "then", k, expect.verb)
             for prompt in (one for names in (expect.told or {}).values() for one in some(names)):
                 if prompt not in prompts:
-                    yield document.problem(at, f"没有提示音 {prompt} / there is no prompt {prompt}", _near(prompt, prompts))
+                    yield document.problem(at, f"没有提示音 {prompt} / there is no prompt {prompt}",
+                                           _near(prompt, prompts))  # fmt: skip
             for context in some(expect.passes):
                 if context not in known:
                     yield document.problem(at, f"没有上下文 {context} / there is no context {context}",

@@ -162,7 +162,8 @@ class Step(_Part):
     @model_validator(mode="after")
     def _something(self) -> Step:
         if not (self.when or self.then):
-            raise refuse("empty_step", "这一步什么也没有 / this step holds nothing", "写 when 或 then / write when or then")
+            raise refuse("empty_step", "这一步什么也没有 / this step holds nothing",
+                         "写 when 或 then / write when or then")  # fmt: skip
         return self
 
 

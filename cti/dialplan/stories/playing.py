@@ -80,7 +80,7 @@ async def play(root: RuntimeRoot, state: Path, directory: Directory, config: Pat
     stop = asyncio.Event()
 
     async def worker(n: int) -> None:
-        async with _Troupe(root, state / f"stage-{n}", directory, config, dialplan, site, n) as troupe:
+        async with Troupe(root, state / f"stage-{n}", directory, config, dialplan, site, n) as troupe:
             run.boot_s = run.boot_s or time.monotonic() - began
             while waiting and not stop.is_set():
                 result = await troupe.play(waiting.popleft())
@@ -98,7 +98,7 @@ async def play(root: RuntimeRoot, state: Path, directory: Directory, config: Pat
     return run
 
 
-class _Troupe:
+class Troupe:
     """One installation and what is played on it."""
 
     def __init__(self, root: RuntimeRoot, state: Path, directory: Directory, config: Path, dialplan: Path, site: str,
@@ -120,7 +120,7 @@ class _Troupe:
         self._first_tone = n * TONES_EACH
         self._undo = contextlib.AsyncExitStack()
 
-    async def __aenter__(self) -> _Troupe:
+    async def __aenter__(self) -> Troupe:
         async with contextlib.AsyncExitStack() as undo:
             undo.callback(netports.release, *self._claimed)
             await undo.enter_async_context(self._instance)
@@ -231,4 +231,4 @@ def story_config(folders: Sequence[Path]) -> Path | None:
     return next((f / "config" for f in folders if (f / "config" / "site.yaml").exists()), None)
 
 
-__all__ = ["Played", "Result", "play", "story_config"]
+__all__ = ["Played", "Result", "Troupe", "play", "story_config"]

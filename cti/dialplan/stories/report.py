@@ -46,7 +46,8 @@ class Show:
         good = len(played.results) - failed
         colour = "red" if failed else "green"
         self._console.print(
-            f"[{colour}]{good} 通过 passed，{failed} 失败 failed[/]，{seconds:.1f} s（启动 boot {played.boot_s:.1f} s）",
+            f"[{colour}]{good} 通过 passed，{failed} 失败 failed[/]，{seconds:.1f} s"
+            f"（启动 boot {played.boot_s:.1f} s）",
             highlight=False)  # fmt: skip
 
     def _failure(self, result: Result) -> None:

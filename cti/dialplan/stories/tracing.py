@@ -51,7 +51,7 @@ class Traced(Instance):
     holds callers' numbers."""
 
     async def _write(self) -> None:
-        # A story waits for prompts to end more often than for anything else, and which one is played is told by its name.
+        # Stories wait for prompts to end more than for anything else; which one is played is told by its name.
         ensure_sounds(self.place.sounds, None, greetings(self.directory), spare=BRIEF)
         await super()._write()
         logger, main = self.place.etc / "logger.conf", self.place.etc / "asterisk.conf"

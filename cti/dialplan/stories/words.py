@@ -52,7 +52,7 @@ def behaviour(text: str) -> Behaviour:
     after = float(match["after"] or 0.1)
     leaves = float(match["leaves"]) if match["leaves"] else None
     if word != "answers" and (leaves is not None or match["presses"]):
-        raise refuse("behaviour", f"不接听便不能挂机或按键 / who does not answer neither leaves nor presses: {text!r:.60}",
+        raise refuse("behaviour", f"不接听便不能挂机或按键 / only who answers leaves or presses: {text!r:.60}",
                      "只与 answers 合用 / only with answers")  # fmt: skip
     match word:
         case "off":
