@@ -111,9 +111,8 @@ def _checked(story: Story, n: int, document: Document, directory: Directory,
     for name in ("seats", "lent"):
         for number in getattr(given, name):
             if number not in seats:
-                near = did_you_mean(number, seats)
                 yield document.problem((*root, "given", name, number), f"没有席位 {number} / there is no seat {number}",
-                                       f"改为 / write {near}" if near else "见 seats.yaml", key=True)  # fmt: skip
+                                       f"有 / there are: {', '.join(seats[:12])}", key=True)  # fmt: skip
     plans = [plan.id for plan in directory.plans]
     if given.plan is not None and given.plan not in plans:
         yield document.problem((*root, "given", "plan"), f"没有方案 {given.plan} / there is no plan {given.plan}",
@@ -123,7 +122,7 @@ def _checked(story: Story, n: int, document: Document, directory: Directory,
         if who not in there:
             yield document.problem(
                 (*root, *way), f"这个故事里没有 {who} / {who} is not in this story",
-                _near(who, there) or f"在 given.seats 写明它 / name it in given.seats: \"{who}\": answers")  # fmt: skip
+                f"这里有 / here: {', '.join(there)}；或在 given 写明它 / or name it in given")  # fmt: skip
     prompts = [*SPOKEN, *SIGNS, *greetings(directory)]
     facts = [*WORDS, *RECORDS, *events.BY_NAME]
     for m, step in enumerate(story.steps):
