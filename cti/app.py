@@ -52,6 +52,7 @@ from cti.settings import Settings
 from cti.web.auth import Tokens
 from cti.web.callbacks import CallbacksApi
 from cti.web.conferences import ConferencesApi
+from cti.web.dialplan import DialplanApi
 from cti.web.disputes import DisputesApi
 from cti.web.leases import LeasesApi
 from cti.web.nuisance import NuisanceApi
@@ -183,6 +184,7 @@ class Service:
             ConferencesApi(self.runtime, tokens, self.directory, now_us),
             RecordingsApi(self.recordings, self.keeper, self._on_record, tokens, now_us),
             LeasesApi(self.leases, tokens, self.directory),
+            DialplanApi(self.runtime, tokens, now_us),
             DisputesApi(tokens, self._decisions, now_us),
             SeatsApi(self.runtime, tokens, self.seating, self.overview.seats, now_us),
             CallbacksApi(self.runtime, tokens, self.directory, now_us),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from cti.cli.dialplan_deploy import deploy_command, diff_command
 from cti.cli.dialplan_test import test_command
 from cti.cli.dialplan_trace import trace_command
 
@@ -15,3 +16,5 @@ def dialplan() -> None:
 
 dialplan.add_command(test_command)
 dialplan.add_command(trace_command)
+dialplan.add_command(diff_command)
+dialplan.add_command(deploy_command)

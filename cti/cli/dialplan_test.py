@@ -86,8 +86,8 @@ def test_command(paths: tuple[Path, ...], config: Path | None, plan: Path | None
 
     async def run() -> Played:
         with tempfile.TemporaryDirectory(prefix="hotline-cti-") as state:
-            return await play(root, Path(state), directory, at.resolve(), dialplan, settings.site.code, chosen, beside=beside,
-                              stop_at_first=stop_at_first, tell=show.story)  # fmt: skip
+            return await play(root, Path(state), directory, at.resolve(), dialplan, settings.site.code, chosen,
+                              beside=beside, stop_at_first=stop_at_first, tell=show.story)  # fmt: skip
 
     try:
         root = ensure_root_with_bar(runtime.resolve(), console)

@@ -56,7 +56,7 @@ def _seats(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) 
 def trace_command(number: str, at: str | None, caller: str, seats: dict[str, str], keys: tuple[str, ...],
                   seconds: float, service: bool, as_json: bool, plan: Path | None, runtime: Path,
                   config: Path | None) -> None:  # fmt: skip
-    """一通电话会怎么走：在临时的 Asterisk 上真拨一次 / the way a call would take: really dialled, on a throwaway Asterisk.
+    """一通电话会怎么走：真拨一次 / the way a call would take: really dialled, on a throwaway Asterisk.
 
     The contexts and priorities it passed, in order, with prompts and what the other channels did.
     """
@@ -69,8 +69,8 @@ def trace_command(number: str, at: str | None, caller: str, seats: dict[str, str
         root = ensure_root_with_bar(runtime.resolve(), Console(stderr=True))
         with interruptible() as note:
             found = asyncio.run(note(walk(
-                root, directory, where.resolve(), plan or folder("dialplan"), settings.site.code, number, at=at, caller=caller,
-                seats=seats, keys=keys, seconds=seconds, service=service)))  # fmt: skip
+                root, directory, where.resolve(), plan or folder("dialplan"), settings.site.code, number, at=at,
+                caller=caller, seats=seats, keys=keys, seconds=seconds, service=service)))  # fmt: skip
     except ValidationError as why:
         raise click.UsageError("; ".join(_said(error) for error in why.errors())) from None
     except ValueError as why:
