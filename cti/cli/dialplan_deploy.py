@@ -29,6 +29,7 @@ from cti.share import folder
 from cti.stack.instance import Instance
 from cti.stack.render import render
 from cti.stack.root import RuntimeRoot, ensure_root_with_bar
+from cti.stack.sounds import ensure_sounds, greetings
 from cti.web.auth import Tokens, Who
 
 EPILOG = """\b
@@ -119,6 +120,7 @@ async def carry_out(site: Site, plan: Path, stories: Path | None,
             played = await _stories(site, plan, stories)
         return wanted
 
+    await asyncio.to_thread(ensure_sounds, site.instance.place.sounds, site.root, greetings(site.directory))
     done = await deploy(site.running, site.made(plan), prove, tell)
     if done.outcome != "unchanged":
         await site.record(done, played)

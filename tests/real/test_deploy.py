@@ -23,7 +23,7 @@ from cti.stack.root import RuntimeRoot
 
 pytestmark = pytest.mark.real
 
-GAP_MS = 60.0
+GAP_MS = 120.0
 TALKS = 3
 
 
