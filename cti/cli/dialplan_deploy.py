@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import sys
 import tempfile
 import urllib.request
@@ -18,7 +19,7 @@ from rich.console import Console
 from cti.cli.dialtest import CANNOT_START, interruptible
 from cti.cli.run import load
 from cti.dialplan.deploying import Deployment, deploy, loaded
-from cti.dialplan.running import NotDeployed, Running, difference
+from cti.dialplan.running import NotDeployed, Running, changed, difference
 from cti.dialplan.stories.load import load_stories
 from cti.dialplan.stories.playing import play, story_config
 from cti.dialtest.stack import Stage, stage
@@ -74,6 +75,14 @@ class Site:
     def made(self, plan: Path) -> dict[str, str]:
         """Its configuration files, of this dialplan."""
         return render(plan, self.instance.directory, self.instance.place, self.instance.key)
+
+    def others(self, plan: Path) -> list[str]:
+        """The lines that differ in files `dialplan show` tells nothing of: queues, phones, features."""
+        made = self.made(plan)
+        shown = {"extensions.conf", *re.findall(r"^#include (\S+)", made["extensions.conf"], re.MULTILINE)}
+        before = self.running.files([*made])
+        return [line for name in changed(before, made) if name not in shown
+                for line in (f"~ {name}", *difference(before.get(name, "").splitlines(), made[name].splitlines())[2:])]
 
     async def wanted(self, plan: Path) -> list[str]:
         """What it would show. Raises NotDeployed."""
@@ -158,6 +167,7 @@ def diff_command(state: Path, plan: Path | None, config: Path | None, runtime: P
 
     async def work(site: Site) -> int:
         found = difference(await site.running.show(), await site.wanted(plan or folder("dialplan")))
+        found += site.others(plan or folder("dialplan"))
         if as_json:
             click.echo(json.dumps({"same": not found, "lines": found}, ensure_ascii=False, indent=1))
         else:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final, Literal
 
 from cti.dialplan.running import FIXED, NotDeployed, Running, changed, difference, digest, settle, swap, undo
-from cti.dialtest.stack import stage
+from cti.dialtest.stack import AsteriskSilent, stage
 from cti.directory import Directory
 from cti.stack.instance import Instance
 from cti.stack.root import RuntimeRoot
@@ -90,7 +90,9 @@ async def deploy(running: Running, made: Mapping[str, str], prove: Callable[[], 
         if (found := difference(await running.show(), wanted)):
             why = f"装入的与应装的不同 / what it holds is not what was rendered: {found[2][:120]}"
         why = why or await running.probe()
-    except BaseException:
+    except (OSError, AsteriskSilent) as failed:
+        why = f"重载未成 / the reload failed: {failed}"
+    except BaseException:  # stopped in between: what was is in force again, then we go
         undo(running.etc)
         await running.reload(files)
         raise

@@ -26,7 +26,7 @@ RELOADS: Final[Mapping[str, tuple[str, ...]]] = {
     "queues.conf": ("queue reload all", "channel originate Local/s@seats-boot/n application NoOp"),
     "features.conf": ("module reload features",),
     "musiconhold.conf": ("moh reload",),
-    "pjsip.conf": ("pjsip reload",),
+    "pjsip.conf": ("module reload res_pjsip.so",),
 }
 """what must be reloaded besides the dialplan; a line's seats are then put back as they were"""
 FIXED: Final = frozenset({
