@@ -70,7 +70,7 @@ pins: rehearsal ## 镜像的软件版本改为现用版本 / pin the image's pac
 
 lock: venv ## 依赖变更后重做哈希锁 / remake the hash locks after pyproject.toml changed
 	@command -v uv >/dev/null || { echo "需要 uv / uv is needed: pip install uv" >&2; exit 1; }
-	@for spec in "requirements.txt" "requirements-dev.txt --extra dev -c requirements.txt"; do \
+	@for spec in "requirements.txt --extra export" "requirements-dev.txt --extra dev -c requirements.txt"; do \
 	    set -- $$spec; out=$$1; shift; \
 	    uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	        --no-emit-find-links --custom-compile-command 'make lock' "$$@" -o $$out pyproject.toml || exit 1; \

@@ -18,6 +18,7 @@ HERE = Path(__file__).resolve().parent
 BENCHES: dict[str, list[str]] = {
     "ami_ingest": ["-m", "bench.ami_ingest", "--json"],
     "ledger": ["-m", "bench.ledger", "--json"],
+    "export": ["-m", "bench.export", "--json"],
     "fastagi": ["-m", "bench.fastagi", "--json"],
     "transfer": ["-m", "bench.transfer", "--json"],
     "seats": ["-m", "bench.seats", "--json"],

@@ -12,6 +12,7 @@ import contextlib
 import gc
 import time
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import structlog
 from panoramisk.message import Message
@@ -28,9 +29,12 @@ from cti.clock import local, now_us
 from cti.core import events as e
 from cti.core.entry import EntryBook, Nuisance
 from cti.core.facts import Fact
+from cti.core.rate_report import Asked
+from cti.counting import KeptCounts
 from cti.directory import Directory
 from cti.history import History
 from cti.intake import Intake
+from cti.ledger.days import Days
 from cti.ledger.ledger import Ledger
 from cti.ledger.stream import StreamAway
 from cti.lending.desk import LeaseDesk
@@ -42,6 +46,7 @@ from cti.notify import keep_told
 from cti.nuisance import NuisanceList
 from cti.overview import Overview
 from cti.planning import Planning
+from cti.probes import FOLDER, Probes
 from cti.reconcile import Reconcile
 from cti.recordings.folder import Folder
 from cti.recordings.keeper import Keeper
@@ -49,11 +54,13 @@ from cti.routes import routes, routes_for
 from cti.runtime import Runtime
 from cti.seating import Seating, initial
 from cti.settings import Settings
+from cti.web.answer_rate import AnswerRateApi
 from cti.web.auth import Tokens
 from cti.web.callbacks import CallbacksApi
 from cti.web.conferences import ConferencesApi
 from cti.web.dialplan import DialplanApi
 from cti.web.disputes import DisputesApi
+from cti.web.exports import ExportsApi
 from cti.web.leases import LeasesApi
 from cti.web.nuisance import NuisanceApi
 from cti.web.plans import PlansApi
@@ -61,6 +68,7 @@ from cti.web.recordings import RecordingsApi
 from cti.web.seats import SeatsApi
 from cti.web.server import Api, WebServer
 from cti.web.transfers import TransfersApi
+from cti.web.transfers_past import PastTransfersApi
 from ivr.entry import make_entry
 from ivr.login import make_login
 from ivr.server import AgiLimits, FastAgiServer
@@ -92,6 +100,7 @@ class Service:
             settings.site.code, settings.redis.address(), settings.paths.spool,
             now_ms=lambda: time.time_ns() // 1_000_000, meter=LedgerMeter(self.metrics),
             redis_timeout=settings.timers.redis)  # fmt: skip
+        self.days = Days(settings.site.code, settings.redis.address(), timeout=settings.timers.redis)
         ami = settings.ami
         self.ami = AmiClient(
             AmiConfig(ami.host, ami.port, ami.username, ami.read_secret() or "",
@@ -104,10 +113,13 @@ class Service:
         self.switch = AmiSwitch(
             self.ami, lambda division: routes_for(directory, division, local().time(), self.unreachable),
             ami_meter, now_us, seating.members)  # fmt: skip
-        self.runtime = Runtime(self.ledger, self.switch, self.metrics, now_us, lambda: self.intake.heard_until,
+        self.counts = KeptCounts(self.ledger, self.metrics)
+        self.runtime = Runtime(self.counts, self.switch, self.metrics, now_us, lambda: self.intake.heard_until,
                                initial(directory))  # fmt: skip
         seating.runtime = self.runtime
         self.metrics.kinds = {s.number: (s.platform, s.kind) for s in directory.seats}
+        Probes(settings.paths.state / FOLDER, self.metrics.registry)
+        self.metrics.prepare((h.number for h in directory.hotlines), directory.platforms)
         self.catchup = CatchUp(
             settings.cel.path, self._tell_row, self._bad_row,
             lambda: self.ledger.read_checkpoint("cel"), lambda text: self.ledger.checkpoint("cel", text),
@@ -153,7 +165,11 @@ class Service:
             group.create_task(self.ledger.run())
             self.seating.known = self.planning.known = adopted = await self.history.adopt()
             self.nuisance.tell()
-            if not adopted:
+            if adopted:
+                with contextlib.suppress(StreamAway):  # then it begins at 0, as any counter
+                    await self.counts.resume()
+            else:
+                await self.counts.begin_anew()
                 self.intake.since = await self.history.since_us()
             # What is there for good (modules, classes, the last day) is never walked again for cycles: that stopped
             # the loop for 40-60 ms, in the middle of a key as well.
@@ -163,6 +179,7 @@ class Service:
             for part in (self.runtime, self.agi, self.web, self.ami):
                 group.create_task(part.run())
             group.create_task(self.catchup.keep_checkpoint())
+            group.create_task(self.counts.keep())
             group.create_task(self.intake.run())
             group.create_task(self.reconcile.run(lambda: self.intake.complete))
             group.create_task(self._poll())
@@ -181,6 +198,8 @@ class Service:
         tokens = Tokens(self.settings.http.read_secret())
         return (
             TransfersApi(self.runtime, tokens, self.directory, now_us),
+            PastTransfersApi(lambda: self.runtime.site, tokens, self.ledger.transfers),
+            ExportsApi(tokens, self.ledger.between, self.ledger.append, now_us),
             ConferencesApi(self.runtime, tokens, self.directory, now_us),
             RecordingsApi(self.recordings, self.keeper, self._on_record, tokens, now_us),
             LeasesApi(self.leases, tokens, self.directory),
@@ -191,7 +210,15 @@ class Service:
             PlansApi(self.runtime, tokens, self.directory, self.planning, self.settings.site.code, self._between,
                      now_us),
             NuisanceApi(self.runtime, tokens, self.nuisance, self.recordings, now_us),
+            AnswerRateApi(tokens, self._rate, self.settings.answer_rate.short_abandon, lambda: self.ledger.backlog,
+                          now_us),
         )
+
+    async def _rate(self, asked: Asked) -> dict[str, Any]:
+        try:
+            return (await self.days.report(asked)).figures()
+        except StreamAway as why:
+            raise ConnectionError(str(why)) from None
 
     async def _decisions(self, since_ms: int) -> list[Fact]:
         try:
@@ -211,6 +238,7 @@ class Service:
         """After `run`: what was begun is finished, files and links are closed."""
         await self.ledger.aclose()
         await self.letters.close()
+        await self.days.close()
 
     async def _merged(self) -> None:
         """The ledger is known after all: the lines are held to it."""

@@ -131,13 +131,14 @@ class _Blank(dict[str, object]):
         return "?"
 
 
-def _words(fact: Fact) -> str:
+def words(fact: Fact) -> str:
+    """One fact in Chinese, English beside it."""
     told = (f"{fact.kind}/{fact.data.get(part)}" for part in ("outcome", "part", "on"))
     said = next((WORDS[name] for name in told if name in WORDS), WORDS.get(fact.kind, fact.kind))
     data = _Blank(fact.data)
-    for name, words in CODED.items():
+    for name, coded in CODED.items():
         code = str(fact.data.get(name, ""))
-        zh, en = words.get(code, (code, code))
+        zh, en = coded.get(code, (code, code))
         if name == "why" and code:
             zh, en = f"，{zh}", f", {en}"
         data[f"{name}_zh"], data[f"{name}_en"] = zh, en
@@ -155,5 +156,5 @@ def ladder(facts: Sequence[Fact]) -> str:
     for fact in sorted(facts, key=lambda fact: fact.at):
         guest = fact.kind in EITHER_SEAT and (fact.data.get("transfer"), fact.data.get("seat")) in targets
         mark = "" if fact.source == "live" else f"  [{fact.source}]"
-        lines.append(f"{(fact.at - begin) / 1e6:9.3f}  {_arrow(fact.kind, guest)}  {_words(fact)}{mark}")
+        lines.append(f"{(fact.at - begin) / 1e6:9.3f}  {_arrow(fact.kind, guest)}  {words(fact)}{mark}")
     return "\n".join(lines)

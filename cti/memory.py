@@ -14,7 +14,7 @@ import structlog
 
 from cti.core import calls, plans
 from cti.core import events as e
-from cti.core.answer_rate import EndedCall
+from cti.core.answer_rate import EndedCall, ended_call
 from cti.core.commands import Command, Record
 from cti.core.facts import CorruptFact, Fact, Source, published
 from cti.core.model import SeatNow, Site
@@ -114,8 +114,7 @@ class Memory:
             return
         try:
             if fact.kind == "CallEnded":
-                arrived = int(str(data["arrived_at"]))
-                self.ended.add(fact.key, fact.at, EndedCall(arrived, str(data["hotline"]), str(data["outcome"])))
+                self.ended.add(fact.key, fact.at, ended_call(data))
             elif fact.kind == "TransferEnded":
                 way = (str(data["first_platform"]), str(data["to"]), str(data["outcome"]))
                 self.transfers.add(fact.key, fact.at, way)

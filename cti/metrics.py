@@ -1,15 +1,24 @@
 """Every metric on one page: name, unit, labels, buckets. Labels are low-cardinality; never a number, never an id.
 
 Knows: prometheus_client. Must not know: who counts. Bounds include exactly 5, 10, 15, 20, 30 s (DOMAIN.md).
+
+An *exemplar* beside a count names one call by its correlation id (label ``ref``), so that from a point in a graph one
+gets to `cti trace`; it is told to who asks for OpenMetrics. An id is the site's code and Asterisk's own counter, never
+a caller's number; what does not look like one is left out.
+
+What can be counted is there from the start, as 0 (`prepare`): a rate over a series that begins at 1 would miss the 1.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter as Counter_
+from collections.abc import Iterable, Mapping
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 
 from cti.core.facts import Fact, published
+from cti.core.ids import is_ref
+from cti.core.model import Outcome
 
 WAIT_BOUNDS = (1.0, 2.0, 5.0, 10.0, 15.0, 20.0, 30.0, 60.0, 120.0, 300.0)
 QUICK_BOUNDS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 1.0, 5.0)
@@ -17,6 +26,9 @@ QUICK_BOUNDS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 1.0, 5.
 
 DRILLED = frozenset({"CallEnded", "TransferEnded", "ConferenceDecided", "CallbackEnded"})
 """a drill's records that are counted by themselves"""
+CALL_OUTCOMES = ("answered", "abandoned", "callback", "timeout", "refused", "unasked", "called-back")
+LEDGER_TROUBLES = ("duplicate", "lost", "conflict", "corrupt", "checkpoint_failed")
+RECORDING_ENDS = ("indexed", "no-file", "empty", "not-ours", "unanswered", "deleted", "failed")
 CONFERENCE = frozenset({"ConferenceOpened", "ConferenceDecided", "DecisionDisputed", "MemberJoined", "MemberFailed"})
 
 
@@ -26,6 +38,7 @@ class Metrics:
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
         r = self.registry
+        ProcessCollector(registry=r)  # memory, file descriptors, processor time, start
         self.calls = Counter(
             "cti_calls_total", "ended calls by outcome (answered, abandoned, callback, timeout, refused, unasked, "
             "called-back)",
@@ -93,6 +106,19 @@ class Metrics:
             "cti_recordings_writable", "1 while recordings can be written and their disk has recording.min_free_mb",
             registry=r)  # fmt: skip
         self.live_calls = Gauge("cti_live_calls", "callers by where they are", ("phase",), registry=r)
+        self.waiting = Gauge(
+            "cti_waiting_callers", "callers waiting in line for a person", ("platform", "hotline"), registry=r)
+        self.longest = Gauge(
+            "cti_waiting_longest_seconds", "how long the one who came first has been waiting; 0: nobody",
+            ("platform", "hotline"), registry=r)  # fmt: skip
+        self.trunks = Gauge("cti_trunk_up", "1 while Asterisk reaches the trunk, or does not check it", ("trunk",),
+                            registry=r)  # fmt: skip
+        self.seats_free = Gauge(
+            "cti_seats_free", "seats that are ready and idle: the next call can ring there", ("platform", "kind"),
+            registry=r)  # fmt: skip
+        self.seats_serving = Gauge(
+            "cti_seats_serving", "seats that take calls: ready or in wrap-up, and their phone is reachable",
+            ("platform", "kind"), registry=r)  # fmt: skip
         self.seats = Gauge("cti_seats", "seats by observed state", ("platform", "kind", "state"), registry=r)
         self.seat_status = Gauge(
             "cti_seat_status", "seats by declared status (out, ready, paused, wrap-up, training, lent)",
@@ -113,6 +139,8 @@ class Metrics:
             ("to", "by"), registry=r)  # fmt: skip
         self.kinds: Mapping[str, tuple[str, str]] = {}
         """seat → platform, kind; the directory's"""
+        self.calls_from = 0
+        """calls that ended sooner (µs) were counted before this start"""
         self.notices = Counter(
             "cti_nuisance_notices_total", "listed callers: told (heard the notice), key (pressed through), stayed",
             ("what",), registry=r)  # fmt: skip
@@ -134,10 +162,43 @@ class Metrics:
             "cti_drill_records_total", "records of drills' calls, which no other figure counts, by kind and outcome",
             ("kind", "outcome"), registry=r)  # fmt: skip
 
+    def prepare(self, hotlines: Iterable[str], platforms: Iterable[str]) -> None:
+        """Every count of these that can come begins at 0."""
+        platforms = tuple(platforms)
+        for hotline in hotlines:
+            self.wait.labels(hotline)
+            for outcome in CALL_OUTCOMES:
+                self.calls.labels(hotline, outcome)
+            for to in platforms:
+                self.transfer_answer.labels(hotline, to)
+                for end in Outcome:
+                    if end is not Outcome.NONE:
+                        self.transfers.labels(hotline, to, str(end), "")
+            self.conferences.labels(hotline)
+            self.conference_join.labels(hotline)
+        for what in LEDGER_TROUBLES:
+            self.ledger_events.labels(what)
+        for what in RECORDING_ENDS:
+            self.recordings.labels(what)
+
+    def calls_counted(self) -> Counter_[tuple[str, str]]:
+        """`cti_calls_total` by hotline and outcome."""
+        return Counter_({
+            (one.labels["hotline"], one.labels["outcome"]): int(one.value)
+            for family in self.calls.collect() for one in family.samples if one.name == "cti_calls_total"
+        })  # fmt: skip
+
+    def count_calls(self, counts: Mapping[tuple[str, str], int]) -> None:
+        """Set it to these: it goes on where it was (`cti.counting`)."""
+        prepared = self.calls_counted().keys() | counts.keys()
+        self.calls.clear()
+        for labels in prepared:
+            self.calls.labels(*labels).inc(counts.get(labels, 0))
+
     def saw(self, fact: Fact) -> None:
         """Count one fact (`cti.ports.Meter`)."""
         self.facts.labels(fact.source).inc()
-        data = fact.data
+        data, ref = fact.data, exemplar(fact)
         if fact.kind == "DutyEnded":
             drill = "yes" if data.get("drill") else "no"
             self.duties.labels(str(data["plan"]), drill, str(data["result"])).inc()
@@ -145,21 +206,23 @@ class Metrics:
             if fact.kind in DRILLED:
                 self.drills.labels(fact.kind, str(data.get("outcome", data.get("result", "")))).inc()
         elif fact.kind == "CallEnded":
+            if fact.at < self.calls_from:
+                return
             hotline = str(data["hotline"])
-            self.calls.labels(hotline, str(data["outcome"])).inc()
+            self.calls.labels(hotline, str(data["outcome"])).inc(1, ref)
             if data["outcome"] == "answered":
-                self.wait.labels(hotline).observe(int(str(data["wait_ms"])) / 1000)
+                self.wait.labels(hotline).observe(int(str(data["wait_ms"])) / 1000, ref)
             elif data["outcome"] in ("timeout", "refused"):
-                self.not_served.labels(hotline, str(data.get("why", ""))).inc()
+                self.not_served.labels(hotline, str(data.get("why", ""))).inc(1, ref)
         elif fact.kind == "CallerOverflowed":
-            self.overflows.labels(str(data["line"]), str(data["to"]), str(data["why"])).inc()
+            self.overflows.labels(str(data["line"]), str(data["to"]), str(data["why"])).inc(1, ref)
         elif fact.kind == "CallbackEnded":
-            self.callbacks.labels(str(data["hotline"]), str(data["result"])).inc()
+            self.callbacks.labels(str(data["hotline"]), str(data["result"])).inc(1, ref)
         elif fact.kind == "TransferEnded":
             way = (str(data["first_platform"]), str(data["to"]))
-            self.transfers.labels(*way, str(data["outcome"]), str(data["why"])).inc()
+            self.transfers.labels(*way, str(data["outcome"]), str(data["why"])).inc(1, ref)
             if int(str(data["answer_ms"])) >= 0:
-                self.transfer_answer.labels(*way).observe(int(str(data["answer_ms"])) / 1000)
+                self.transfer_answer.labels(*way).observe(int(str(data["answer_ms"])) / 1000, ref)
             if data["outcome"] == "answered" and self.kinds.get(str(data.get("seat", "")), ("", ""))[0] != way[1]:
                 self.handled.labels(way[1], self.kinds.get(str(data.get("target", "")), ("", "outside"))[1]).inc()
         elif fact.kind == "SeatStatus":
@@ -176,7 +239,7 @@ class Metrics:
         elif fact.kind in CONFERENCE:
             self._conference(fact)
         elif fact.kind == "Anomaly":
-            self.anomalies.labels(str(data["code"])).inc()
+            self.anomalies.labels(str(data["code"])).inc(1, ref)
 
     def _nuisance(self, fact: Fact) -> None:
         match fact.kind:
@@ -194,7 +257,8 @@ class Metrics:
         match fact.kind:
             case "ConferenceOpened":
                 self.conferences.labels(str(data["first_platform"])).inc()
-                self.conference_join.labels(str(data["first_platform"])).observe(int(str(data["key_ms"])) / 1000)
+                self.conference_join.labels(str(data["first_platform"])).observe(
+                    int(str(data["key_ms"])) / 1000, exemplar(fact))
             case "ConferenceDecided":
                 self.decisions.labels(str(data["first_platform"]), str(data["outcome"]), str(data["basis"])).inc()
                 if data["disputed"]:
@@ -203,3 +267,8 @@ class Metrics:
                 self.disputes.labels("contrary").inc()
             case "MemberJoined" | "MemberFailed":
                 self.members.labels("joined" if fact.kind == "MemberJoined" else "failed").inc()
+
+
+def exemplar(fact: Fact) -> dict[str, str] | None:
+    """What names the fact's call beside a count: its correlation id, or nothing where that is none of ours."""
+    return {"ref": fact.ref} if is_ref(fact.ref) else None

@@ -12,7 +12,7 @@ from typing import Any
 from cti.clock import local
 from cti.core import plans
 from cti.core.answer_rate import RULE, TARGET_PERCENT, answer_rate
-from cti.core.model import CallbackState, Phase
+from cti.core.model import CallbackState, Phase, SeatStatus
 from cti.directory import Directory
 from cti.ledger.ledger import Ledger
 from cti.lending.desk import LeaseDesk
@@ -20,6 +20,12 @@ from cti.metrics import Metrics
 from cti.runtime import DAY_US, Runtime
 from cti.seating import Seating
 from cti.settings import SiteSettings
+
+STATES = ("not_inuse", "ringing", "inuse", "talking", "onhold", "busy", "unavailable")
+"""of a seat as it is observed; one that nobody is in shows as 0, any other appears when it is seen"""
+STATUSES = tuple(str(status) for status in SeatStatus)
+TAKE_CALLS = (SeatStatus.READY, SeatStatus.WRAPUP)
+UNREACHABLE = ("unavailable", "unknown", "invalid")
 
 
 class Overview:
@@ -107,11 +113,8 @@ class Overview:
         for phase in Phase:
             if phase is not Phase.ENDED:
                 metrics.live_calls.labels(str(phase)).set(phases[phase])
-        rows = self.seats()
-        for gauge, part in ((metrics.seats, "state"), (metrics.seat_status, "status")):
-            gauge.clear()
-            for labels, count in Counter((r["platform"], r["kind"], r[part]) for r in rows).items():
-                gauge.labels(*labels).set(count)
+        self._gauge_lines(metrics)
+        self._gauge_seats(metrics)
         waiting = self.callbacks()
         for priority in ("high", "normal"):
             metrics.callbacks_open.labels(priority).set(waiting.get(priority, 0))
@@ -119,3 +122,34 @@ class Overview:
         for lease in self._leases.leases():
             if lease.open:
                 metrics.leases.labels(str(lease.side), str(lease.state)).inc()
+
+    def _gauge_lines(self, metrics: Metrics) -> None:
+        now = self._now()
+        waiting: dict[str, list[int]] = {h.number: [] for h in self._directory.hotlines}
+        for call in self._runtime.site.calls.values():
+            if call.phase is Phase.QUEUED and not call.drill and call.hotline in waiting:
+                waiting[call.hotline].append(now - call.queued_at)
+        for hotline in self._directory.hotlines:
+            label, times = (hotline.platform, hotline.number), waiting[hotline.number]
+            metrics.waiting.labels(*label).set(len(times))
+            metrics.longest.labels(*label).set(max(0, *times, 0) / 1_000_000)
+        devices = self._devices()
+        for trunk in self._directory.trunks:
+            if devices:  # nobody can be asked without the link, whose loss is an alert of its own
+                metrics.trunks.labels(trunk.name).set(devices.get(trunk.name, "UNAVAILABLE") != "UNAVAILABLE")
+
+    def _gauge_seats(self, metrics: Metrics) -> None:
+        rows = self.seats()
+        kinds = sorted({(r["platform"], r["kind"]) for r in rows})
+        free = Counter((r["platform"], r["kind"]) for r in rows
+                       if r["status"] == SeatStatus.READY and r["state"] == "not_inuse")  # fmt: skip
+        serving = Counter((r["platform"], r["kind"]) for r in rows
+                          if r["status"] in TAKE_CALLS and r["state"] not in UNREACHABLE)  # fmt: skip
+        for kind in kinds:
+            metrics.seats_free.labels(*kind).set(free[kind])
+            metrics.seats_serving.labels(*kind).set(serving[kind])
+        for gauge, part, known in ((metrics.seats, "state", STATES), (metrics.seat_status, "status", STATUSES)):
+            counts = Counter((r["platform"], r["kind"], r[part]) for r in rows)
+            gauge.clear()
+            for labels in sorted({(*kind, value) for kind in kinds for value in known} | set(counts)):
+                gauge.labels(*labels).set(counts[labels])

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from cti.core import calls
+from cti.core import calls, records
 from cti.core import events as e
 from cti.core.commands import Record
 from cti.core.facts import Fact
@@ -42,5 +42,13 @@ def replay_call(facts: Sequence[Fact]) -> list[Difference]:
     return [
         Difference(key, stored.get(key), replayed.get(key))
         for key in sorted({*stored, *replayed})
-        if stored.get(key) != replayed.get(key)
+        if stored.get(key) != _as_old(stored.get(key), replayed.get(key))
     ]
+
+
+def _as_old(stored: Mapping[str, object] | None, replayed: Mapping[str, object] | None) -> Mapping[str, object] | None:
+    """The replayed record without what its kind did not tell yet when the stored one was written."""
+    if stored is None or replayed is None or replayed["kind"] != "CallEnded":
+        return replayed
+    missing = records.CALL_ENDED_SINCE.difference(stored)
+    return {name: value for name, value in replayed.items() if name not in missing}

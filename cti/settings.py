@@ -209,6 +209,14 @@ class RecordingSettings(_Section):
     """less free than that on its disk is an alarm; calls go on"""
 
 
+class RetentionSettings(_Section):
+    """What of the ledger stays in Redis. Nothing goes that is not archived and verified, nor by itself: see
+    `cti ledger prune`."""
+
+    months: Annotated[int, Field(ge=1, le=1200)] | None = None
+    """whole months kept before the current one; not set: for ever"""
+
+
 class PathSettings(_Section):
     """What the service keeps on disk; relative paths start at the working directory."""
 
@@ -246,6 +254,13 @@ class Timers(_Section):
     """a read from Redis; a write waits 50 ms and then goes to the spool"""
 
 
+class AnswerRateSettings(_Section):
+    """How the answer rate is counted; the rule and these are printed beside the figure."""
+
+    short_abandon: Annotated[float, Field(ge=0, le=60)] = 0
+    """seconds: who gave up sooner is left out of the adjusted figure, never of the raw one; 0: nobody is"""
+
+
 class LendingSettings(_Section):
     """Seats lent between sites (config/sites.yaml); seconds, all proposals but ``skew``."""
 
@@ -277,10 +292,12 @@ class Settings(BaseSettings):
     http: HttpSettings = HttpSettings()
     cel: CelSettings = CelSettings()
     recording: RecordingSettings = RecordingSettings()
+    retention: RetentionSettings = RetentionSettings()
     paths: PathSettings = PathSettings()
     log: LogSettings = LogSettings()
     timers: Timers = Timers()
     lending: LendingSettings = LendingSettings()
+    answer_rate: AnswerRateSettings = AnswerRateSettings()
 
 
 def check_settings(

@@ -20,6 +20,7 @@ from typing import Any, NoReturn, TypeVar
 import click
 from rich.console import Console
 
+from cti import probes
 from cti.cli.run import CONFIG, load
 from cti.dialtest import overflow
 from cti.dialtest.phone import RegistrationRefused
@@ -72,11 +73,13 @@ def _list(context: click.Context, _: click.Parameter, wanted: bool) -> None:
 @click.option("--target", "target_file", type=_FILE, default=None,
               help="对文件所述的系统拨测 / call the stack this YAML file describes (staging)")  # fmt: skip
 @click.option("--keep", type=_FILE, default=None, help="保留状态目录 / keep the state here")
+@click.option("--probe", type=_FILE, default=None,
+              help="结果写到服务的 probes/，供告警 / the outcome, for the service's alerts: its <state>/probes")
 @click.option("--runtime", type=_FILE, default=Path(".runtime"), show_default=True,
               help="Asterisk 等程序所在 / where Asterisk and the others are unpacked")  # fmt: skip
 @CONFIG
 def dialtest(scenario: str, count: int | None, chaos: bool, seed: int, beside: int, ladders: bool, as_json: bool,
-             state: Path | None, target_file: Path | None, keep: Path | None, runtime: Path,
+             state: Path | None, target_file: Path | None, keep: Path | None, probe: Path | None, runtime: Path,
              config: Path | None) -> None:
     """拨测：真实呼叫，逐包判断谁听见谁 / real calls, judged packet by packet.
 
@@ -87,6 +90,8 @@ def dialtest(scenario: str, count: int | None, chaos: bool, seed: int, beside: i
     cti dialtest onekey --chaos --seed 7             边杀边拨 / while parts are killed
     cti dialtest queue --beside 3 --state .runtime/state
                                                      对 cti up 的实例 / on what `cti up` runs
+    cti dialtest queue --n 3 --target here.yaml --probe /var/lib/hotline-cti/probes
+                                                     定时拨测，发现静音即告警 / by a timer: dead air becomes an alert
     cti dialtest queue --target staging.yaml         对别的系统 / on any other stack
 
     \b
@@ -151,6 +156,14 @@ def dialtest(scenario: str, count: int | None, chaos: bool, seed: int, beside: i
         click.echo(f"无法启动 / cannot start: {_words(why)}", err=True)
         sys.exit(1)
     seconds = time.monotonic() - beginning
+    if probe is None and state is not None:
+        probe = state / "cti" / probes.FOLDER
+    if probe is not None:
+        try:
+            probes.keep(probe, report.probe(time.time()))
+        except OSError as why:
+            click.echo(f"结果未能写入 / the outcome was not written: {probe}: {why}", err=True)
+            sys.exit(1)
     if as_json:
         click.echo(json.dumps({**report.as_dict(), "seconds": round(seconds, 1)}, ensure_ascii=False, indent=1))
     else:

@@ -20,6 +20,8 @@ from cti.cli.where import STATE, Place, end, where
 from cti.core.audit import Audit, anchors_of
 from cti.core.facts import FactId, decode
 from cti.ledger.ledger import ANCHORS
+from cti.ledger.projected import differing
+from cti.ledger.projected import rebuild as make_again
 from cti.ledger.projections import ALL
 from cti.ledger.stream import LedgerStream, StreamAway
 
@@ -84,7 +86,7 @@ async def _verify(place: Place, noted: Mapping[str, str], quiet_minutes: float, 
                 for fact_id, fields in page:
                     audit.saw(fact_id, fields, decode(fields))
                 if projections:
-                    differ += await stream.differing(page)
+                    differ += await differing(stream, page)
                 bar.update(len(page))
                 first = page[-1][0].after()
     finally:
@@ -134,18 +136,11 @@ def rebuild(state: Path | None, config: Path | None) -> None:
 
 async def _rebuild(place: Place) -> int:
     stream = LedgerStream(place.site, place.redis, timeout=30.0)
-    walked = 0
     try:
         with click.progressbar(length=await stream.count(), label="重建 / rebuild", file=sys.stderr) as bar:
-            first: FactId | None = None
-            while page := await stream.read(first, PAGE):
-                await stream.reindex(page)
-                bar.update(len(page))
-                walked += len(page)
-                first = page[-1][0].after()
+            return await make_again(stream, progress=lambda walked: bar.update(walked - bar.pos))
     finally:
         await stream.close()
-    return walked
 
 
 def _run(work: Any) -> Any:

@@ -72,9 +72,11 @@ def run(config: Path | None) -> None:
               help="站点数，依 sites.yaml / how many sites of sites.yaml, beside each other")  # fmt: skip
 @click.option("--scenario", type=click.Choice(["flood"]), default=None,
               help="演示一个场景，含 --demo，至少两个站点 / a story, with --demo and two sites at least")  # fmt: skip
+@click.option("--watch", type=click.FloatRange(0, 60), default=5.0, show_default=True,
+              help="Prometheus 几秒看一次，0 则不起 / s between Prometheus' looks; 0: none is started")  # fmt: skip
 def up(config: Path | None, state: Path, runtime: Path, demo: bool, seconds: float | None, sites: int,
-       scenario: str | None) -> None:  # fmt: skip
-    """起一套完整系统 / Valkey, Asterisk and the service, on loopback; Ctrl-C stops all of it.
+       scenario: str | None, watch: float) -> None:  # fmt: skip
+    """起一套完整系统 / Valkey, Asterisk, the service and Prometheus, on loopback; Ctrl-C stops all of it.
 
     \b
     cti up                     安静地运行 / run quietly
@@ -88,4 +90,5 @@ def up(config: Path | None, state: Path, runtime: Path, demo: bool, seconds: flo
     sites = max(sites, 2) if scenario else sites
     if sites > max(1, len(directory.sites)):
         raise click.UsageError(f"sites.yaml 只有 {len(directory.sites)} 个站点 / sites.yaml has no more sites")
-    sys.exit(show(where, settings, directory, state, runtime, demo or bool(scenario), seconds, sites, scenario or ""))
+    demo = demo or bool(scenario)
+    sys.exit(show(where, settings, directory, state, runtime, demo, seconds, sites, scenario or "", watch))

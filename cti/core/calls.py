@@ -15,7 +15,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from cti.core import events as e
-from cti.core import nuisance, plans, recordings, records, rooms, rules, seats, tasks
+from cti.core import nuisance, plans, recordings, records, rooms, rules, seats, tasks, visits
 from cti.core import transfer as machine
 from cti.core.commands import Command, KnockDoor, LayRoute, Record
 from cti.core.model import Call, Outcome, Party, Phase, Site, Transfer, TransferState
@@ -51,7 +51,7 @@ def _step(site: Site, event: e.Event) -> tuple[Site, list[Command]]:
         if not isinstance(event, e.CallArrived):
             return site, [records.anomaly(event, "step-of-unknown-call")]
         task = site.callbacks.get(event.callback)
-        call = Call(event.ref, event.hotline, event.caller, event.at, callback=event.callback,
+        call = Call(event.ref, event.hotline, event.caller, event.at, callback=event.callback, of=event.platform,
                     drill=event.drill or (task.drill if task else ""))  # fmt: skip
         return _with(site, call), []
     call, commands = _expire(call, event.at)
@@ -130,6 +130,7 @@ def _apply(call: Call, event: e.Event) -> Step:
         return call, [*commands, records.anomaly(event, "step-of-ended-call")] if late else commands
     call, more = _open_transfer_hears(call, event)
     commands += more
+    call = visits.hears(call, event)
     match event:
         case e.CallArrived():
             return call, [*commands, records.anomaly(event, "arrived-twice")]
@@ -142,7 +143,7 @@ def _apply(call: Call, event: e.Event) -> Step:
         case e.CallerQueued():
             call = replace(call, phase=Phase.QUEUED, queued_at=call.queued_at or event.at)
         case e.SeatAnswered():
-            call = _taken(call, event.seat, event.platform, event.at)
+            call = replace(_taken(call, event.seat, event.platform, event.at), kind=call.kind or event.kind)
             commands.append(LayRoute(call.ref, call.division))
         case e.SeatLost() if call.conference is not None:
             pass  # the other seat is with him
@@ -184,28 +185,11 @@ def _ended(call: Call, event: e.CallerLeft | e.CallerGone) -> Step:
         outcome = "abandoned"
     else:
         outcome = "unasked"  # left before he asked for a person: not in the answer rate (DOMAIN.md, KPI definitions)
-    asked_at = call.queued_at or call.arrived_at
     commands: list[Command] = []
     if outcome == "abandoned":
         commands.append(records.callback(call, event.at, "abandoned"))
-    commands.append(
-        records.record(
-            call.ref,
-            "CallEnded",
-            event.at,
-            f"call/{call.ref}",
-            outcome=outcome,
-            hotline=call.hotline,
-            division=call.division,
-            arrived_at=call.arrived_at,
-            wait_ms=((call.answered_at or event.at) - asked_at) // 1000,
-            talk_ms=(event.at - call.answered_at) // 1000 if call.answered_at else 0,
-            seats=",".join(call.takers),
-            transfers=len(call.transfers),
-            **({"notice": call.notice} if call.notice else {}),
-            **({"why": why} if (why := "channel-gone" if isinstance(event, e.CallerGone) else call.not_served) else {}),
-        )
-    )
+    why = "channel-gone" if isinstance(event, e.CallerGone) else call.not_served
+    commands.append(records.call_ended(call, outcome, why, visits.told(call, outcome)))
     return call, commands
 
 

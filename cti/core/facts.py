@@ -15,6 +15,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias, get_args
 
+import msgspec
+
 Scalar: TypeAlias = str | int | bool | None
 Source: TypeAlias = Literal["live", "cel", "service", "operator"]
 
@@ -23,6 +25,8 @@ _FIELDS = (b"kind", b"at", b"ref", b"source", b"key", b"data")
 _SOURCES: frozenset[str] = frozenset(get_args(Source))
 # Texts may hold whatever a phone sent: lone surrogates must neither stop a write nor change on the way.
 _TEXT = ("utf-8", "surrogatepass")
+_FLAT = frozenset({str, int, bool, type(None)})
+_read = msgspec.json.Decoder().decode
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,16 +139,27 @@ def decode(fields: Mapping[bytes, bytes]) -> Fact | CorruptFact:
     if fields.get(b"v") != _FORMAT:
         return CorruptFact(f"format {fields.get(b'v')!r} is not {_FORMAT!r}", fields)
     try:
-        text = {name: fields[name].decode(*_TEXT) for name in _FIELDS}
-        at = int(text[b"at"])
-        data: Any = json.loads(text[b"data"])
+        kind, at, ref, source, key, raw = [fields[name] for name in _FIELDS]
+        when = int(at)
+        texts = [value.decode(*_TEXT) for value in (kind, ref, source, key)]
+        data = data_of(raw)
     except KeyError as missing:
         return CorruptFact(f"field {missing} is missing", fields)
     except (ValueError, RecursionError) as error:  # UnicodeDecodeError and JSONDecodeError are ValueErrors
         return CorruptFact(str(error), fields)
-    source = text[b"source"]
-    if source not in _SOURCES:
-        return CorruptFact(f"unknown source {source!r}", fields)
-    if not isinstance(data, dict) or not all(v is None or isinstance(v, (str, int)) for v in data.values()):
+    if texts[2] not in _SOURCES:
+        return CorruptFact(f"unknown source {texts[2]!r}", fields)
+    if data is None:
         return CorruptFact("data is not a flat object", fields)
-    return Fact(text[b"kind"], at, text[b"ref"], data, source, text[b"key"])  # type: ignore[arg-type]
+    return Fact(texts[0], when, texts[1], data, texts[2], texts[3])  # type: ignore[arg-type]
+
+
+def data_of(raw: bytes) -> dict[str, Scalar] | None:
+    """The ``data`` of an entry, None when it is no flat object. Raises ValueError or RecursionError for what is no
+    JSON at all. For whoever needs nothing else of an entry (projections)."""
+    try:
+        data: Any = _read(raw)
+    except (ValueError, RecursionError):  # strict, so a lone surrogate is one; the slow way takes those
+        data = json.loads(raw.decode(*_TEXT))
+    flat = isinstance(data, dict) and _FLAT.issuperset(map(type, data.values()))
+    return data if flat else None

@@ -108,6 +108,7 @@ class Transfer:
     why: str = ""
     hops: int = 0
     target_seat: str = ""
+    target_kind: str = ""
     answered_at: int = 0
     joined_at: int = 0
     ended_at: int = 0
@@ -238,6 +239,18 @@ class Recording:
 
 
 @dataclass(frozen=True, slots=True)
+class Visit:
+    """A line the caller waited in. ``how`` is empty while he does, then answered | abandoned | callback | timeout |
+    refused; ``kind``: of the seat that answered. Times µs."""
+
+    queue: str
+    at: int
+    how: str = ""
+    ended_at: int = 0
+    kind: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Call:
     """One caller's call, from arrival to the end of his channel."""
 
@@ -266,6 +279,11 @@ class Call:
     """he chose to be called back"""
     drill: str = ""
     """the run of an emergency plan whose drill this call is part of"""
+    of: str = ""
+    """the platform of the hotline he called"""
+    kind: str = ""
+    """of the seat that answered first: general | dedicated | remote"""
+    visits: tuple[Visit, ...] = ()
     danger: bool = False
     ended_at: int = 0
     transfers: tuple[Transfer, ...] = ()

@@ -12,7 +12,7 @@ from typing import Any
 
 from cti.core import events as e
 from cti.core import plans
-from cti.core.answer_rate import RULE, EndedCall, answer_rate
+from cti.core.answer_rate import RULE, answer_rate, ended_call
 from cti.core.facts import Fact, published
 from cti.core.model import Site
 from cti.core.plan_model import PlanRun
@@ -46,8 +46,7 @@ def report(run: PlanRun, facts: Sequence[Fact], now: int) -> dict[str, Any]:
     refs = {f.ref for f in ours if f.kind == "CallArrived" and run.started_at <= f.at < until}
     ours = [f for f in ours if f.kind == "LeaseMoved" or f.ref in refs]
     ended = [f for f in ours if f.kind == "CallEnded"]
-    rate = answer_rate([EndedCall(int(str(f.data["arrived_at"])), str(f.data["hotline"]), str(f.data["outcome"]))
-                        for f in ended], 0, until)  # fmt: skip
+    rate = answer_rate((ended_call(f.data) for f in ended), 0, until)
     heard = {f.ref for f in ours if f.kind == "FrontTold"}
     queued = {f.ref for f in ours if f.kind == "CallerQueued"}
     over = {f.ref for f in ended}

@@ -7,6 +7,35 @@ from cti.core import events as e
 from cti.core.commands import Record
 from cti.core.model import Call, Callback, Transfer
 
+CALL_ENDED_SINCE = frozenset({"platform", "seat_kind", "asked_at", "queues"})
+"""fields of `CallEnded` that entries written before they were told do not have"""
+
+
+def call_ended(call: Call, outcome: str, why: str, queues: str) -> Record:
+    """`CallEnded`: once a call, all that the answer rate needs. ``platform``: of the hotline; ``seat_kind``: of who
+    answered first; ``queues``: see `cti.core.visits`."""
+    asked_at = call.queued_at or call.arrived_at
+    return record(
+        call.ref,
+        "CallEnded",
+        call.ended_at,
+        f"call/{call.ref}",
+        outcome=outcome,
+        hotline=call.hotline,
+        platform=call.of,
+        division=call.division,
+        seat_kind=call.kind,
+        arrived_at=call.arrived_at,
+        asked_at=asked_at,
+        wait_ms=((call.answered_at or call.ended_at) - asked_at) // 1000,
+        talk_ms=(call.ended_at - call.answered_at) // 1000 if call.answered_at else 0,
+        seats=",".join(call.takers),
+        transfers=len(call.transfers),
+        queues=queues,
+        **({"notice": call.notice} if call.notice else {}),
+        **({"why": why} if why else {}),
+    )
+
 
 def transfer_ended(call: Call, t: Transfer) -> Record:
     """`TransferEnded`: once a transfer."""

@@ -66,7 +66,7 @@ def _failed_hop(transfer: Transfer, event: e.Event) -> Transfer:
 
 def _answered(transfer: Transfer, event: e.Event) -> Transfer:
     assert isinstance(event, e.TargetAnswered)
-    return replace(transfer, target_seat=event.seat, answered_at=event.at, why="")
+    return replace(transfer, target_seat=event.seat, target_kind=event.kind, answered_at=event.at, why="")
 
 
 def _joined(transfer: Transfer, event: e.Event) -> Transfer:

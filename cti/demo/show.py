@@ -39,7 +39,7 @@ SOFTPHONE = "1004"
 
 
 def show(config: Path, settings: Settings, directory: Directory, state: Path, runtime: Path, demo: bool,
-         seconds: float | None, sites: int = 1, scenario: str = "") -> int:  # fmt: skip
+         seconds: float | None, sites: int = 1, scenario: str = "", watch: float = 0.0) -> int:  # fmt: skip
     """Exit code: 0 stopped by request (a signal at any moment, or after ``seconds``), 1 could not start or lost a part.
     ``scenario``: a story of `cti.demo.flood.PLANS` to be told, with ``demo``. For the main thread."""
     console = Console()
@@ -49,12 +49,16 @@ def show(config: Path, settings: Settings, directory: Directory, state: Path, ru
             root = ensure_root_with_bar(runtime, console)
             if scenario:
                 directory = with_free_trunk(directory)
+            elif demo:  # its simulated callers answer no check, and a trunk that is down is an alert
+                unchecked = tuple(trunk.model_copy(update={"qualify": 0}) for trunk in directory.trunks)
+                directory = directory.model_copy(update={"trunks": unchecked})
             made: Instance | Sites
             if sites > 1:
-                made = Sites(root, state, directory, config, folder("dialplan"), count=sites, voice=True)
+                made = Sites(root, state, directory, config, folder("dialplan"), count=sites, voice=True,
+                             watch=watch)  # fmt: skip
             else:
                 made = Instance(root, state, directory, config, folder("dialplan"), site=settings.site.code,
-                                recording=settings.recording, voice=True)
+                                recording=settings.recording, voice=True, watch=watch)
             lost = asyncio.run(until_stopped(_run(console, made, demo, seconds, scenario)))
     except KeyboardInterrupt:
         lost = None
@@ -86,8 +90,8 @@ async def _run(console: Console, made: Instance | Sites, demo: bool, seconds: fl
 
 
 async def _people(console: Console, instances: Sequence[Instance], demo: bool, scenario: str) -> ChildExit:
-    """Show until a part is lost that all depends on: Asterisk or the ledger. A service or callers that died are
-    started again."""
+    """Show until a part is lost that all depends on: Asterisk or the ledger. A service, Prometheus or callers
+    that died are started again."""
 
     def say(line: str) -> None:
         console.print(line, style="yellow", markup=False, highlight=False, soft_wrap=True)
@@ -98,7 +102,7 @@ async def _people(console: Console, instances: Sequence[Instance], demo: bool, s
     async with contextlib.AsyncExitStack() as stack:
         keepers, seats = [], []
         for n, instance in enumerate(instances):
-            kept = [instance.children["cti"]]
+            kept = [instance.children[name] for name in ("cti", "prometheus") if name in instance.children]
             if demo:
                 kept.append(await stack.enter_async_context(calling(instance, "12345", 7.0, seed=1 + n, tone=500)))
                 kept.append(await stack.enter_async_context(calling(instance, "110", 13.0, seed=2 + n, tone=600)))
@@ -129,6 +133,8 @@ def _foot(instance: Instance) -> list[str]:
         f"状态目录 state {instance.state}",
         "转接键 keys  *110  *12345   取消 cancel *9    cti status · cti trace REF",
     ]
+    if instance.ports.prometheus:
+        lines.insert(1, f"监控 Prometheus http://127.0.0.1:{instance.ports.prometheus}/alerts  /graph")
     if seat is not None:
         lines.insert(1, f"软电话 softphone  sip:{seat.number}@127.0.0.1:{instance.ports.sip} (UDP)  "
                         f"密码 password {seat.password(instance.key)}")  # fmt: skip

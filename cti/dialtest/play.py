@@ -14,8 +14,9 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import NamedTuple
 
+from cti.dialtest.call import Call
 from cti.dialtest.chaos import Chaos
-from cti.dialtest.report import Report, Run, gaps
+from cti.dialtest.report import Report, Run, gaps, silent
 from cti.dialtest.scenarios import (
     callback,
     conference,
@@ -106,6 +107,7 @@ async def play(where: Instance | Target, scenario: str, n: int, seed: int, besid
     """
     chosen = SCENARIOS[scenario]
     runs: list[Run] = []
+    calls_of: list[tuple[Run, list[Call]]] = []
     numbers = iter(range(n))
     beside = max(1, min(beside, n, chosen.most))
     monkey = Chaos(where, seed) if chaos and isinstance(where, Instance) else None
@@ -119,6 +121,7 @@ async def play(where: Instance | Target, scenario: str, n: int, seed: int, besid
                     run = await chosen.one(on, number, random.Random(seed * 1_000_003 + number), caller)
                 except StreamAway as why:  # its call is over; what it did is not known to be on record
                     run = Run(number, faults=[f"the ledger does not answer: {why}"])
+                calls_of.append((run, caller.calls[seen:]))
                 if monkey is not None:
                     run.blows = [f"{b.t0 - t0:9.3f}  {b}" for b in monkey.during(t0, time.monotonic())]
                 if ladders or run.faults:
@@ -130,6 +133,8 @@ async def play(where: Instance | Target, scenario: str, n: int, seed: int, besid
         async with monkey.on() if monkey is not None else contextlib.nullcontext(), asyncio.TaskGroup() as group:
             for caller in on.callers:
                 group.create_task(worker(caller))
+        for run, calls in calls_of:  # now that nobody's voice is measured any more: it takes some ms a call
+            run.silent_ms = max((silent(call.heard()) for call in calls if call.t_answered), default=0.0)
         try:
             left = await on.leftovers()
         except AsteriskSilent as why:  # it could be asked before: whatever this is, it is not "none"

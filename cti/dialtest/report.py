@@ -9,11 +9,14 @@ from dataclasses import asdict, dataclass, field
 import numpy as np
 
 from cti.dialtest.hearing import GAP, SILENCE, Hearing
+from cti.probes import Probe
 
 GAP_BAR_MS = 60.0
 """the caller is never longer without another party's voice at the swap"""
 INVITE_BAR_MS = 50.0
 """from the key's last digit to the target's INVITE"""
+DEAD_AIR_MS = 1000.0
+"""a caller who hears neither voice nor music for so long thinks that the line is dead"""
 GAP_SHOWN_MS = 40.0
 """gaps below this are one lost packet at most (see `hearing`)"""
 
@@ -34,6 +37,8 @@ class Run:
     """longest from an act in it until each hears exactly those he should"""
     own_late_ms: float = 0.0
     """for how long within that gap our own phones owed a packet: taken off before it is judged, never hidden"""
+    silent_ms: float = 0.0
+    """longest the caller heard neither voice nor music, from the answer to his end; `own_late_ms` is not taken off"""
     heard: str = ""
     faults: list[str] = field(default_factory=list)
     ladder: str = ""
@@ -80,6 +85,12 @@ class Report:
             if any(getattr(run, name) is not None for run in self.runs)
         }
 
+    def probe(self, ended_at: float) -> Probe:
+        """What the service tells of it in its metrics."""
+        return Probe(self.scenario, len(self.runs), sum(bool(run.faults) for run in self.runs),
+                     sum(run.silent_ms >= DEAD_AIR_MS for run in self.runs),
+                     round(max((run.silent_ms for run in self.runs), default=0.0), 1), ended_at)  # fmt: skip
+
     def as_dict(self) -> dict[str, object]:
         """Plain values, for JSON. `leftovers` null: not checked."""
         return {
@@ -100,6 +111,15 @@ def gaps(hearing: Hearing, since: float | None) -> list[str]:
             lines.append(f"{one.start - (since or hearing.t0):9.3f}  {one.ms:5.0f} ms  {'+'.join(sorted(one.what))}"
                          f"  ({before} → {after})")  # fmt: skip
     return lines
+
+
+def silent(hearing: Hearing) -> float:
+    """The longest time, ms, in which nothing was heard, be it no packet or packets of silence."""
+    longest = now = 0.0
+    for one in hearing.intervals:
+        now = now + one.ms if one.what <= {GAP, SILENCE} else 0.0
+        longest = max(longest, now)
+    return round(longest, 1)
 
 
 def _spread(values: Sequence[float]) -> dict[str, float]:

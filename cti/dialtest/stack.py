@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+import json
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final
@@ -39,6 +40,10 @@ class AsteriskSilent(Exception):
 
 class _NotBooted(AsteriskSilent):
     """Asterisk runs and does not know the command: its modules are still being loaded, or it has no such command."""
+
+
+GIVEN_S = 0.5
+"""for the service's journal to be empty, before Redis is read"""
 
 
 class Record:
@@ -101,8 +106,27 @@ class Stage:
 
     async def facts(self, ref: str | None = None) -> list[Fact]:
         """The ledger's facts since the stage was set, of one call or all, straight from Redis: what a report would
-        read. Raises StreamAway."""
+        read, once the embedded service has given Redis what it has on its disk. Raises StreamAway."""
+        if self.embedded is not None and not self.harmed:
+            await self._given(self.embedded)
         return list(await self.record.facts(ref))
+
+    async def _given(self, instance: Instance) -> None:
+        """Until nothing waits in the service's journal, or for half a second; a service that is away is not waited
+        for."""
+        asked = b"GET /status HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n"
+        with contextlib.suppress(TimeoutError, OSError, ValueError, KeyError):
+            async with asyncio.timeout(GIVEN_S):
+                while True:
+                    reader, writer = await asyncio.open_connection("127.0.0.1", instance.ports.http)
+                    try:
+                        writer.write(asked)
+                        said = await reader.read()
+                    finally:
+                        writer.close()
+                    if json.loads(said.partition(b"\r\n\r\n")[2])["spool"] == 0:
+                        return
+                    await asyncio.sleep(0.01)
 
     async def wait_fact(self, kind: str, ref: str, seconds: float = 15.0) -> Fact | None:
         """The first fact of this kind of a call, as soon as it is on record. Raises StreamAway."""

@@ -38,6 +38,11 @@ class Anchors:
         if self._taken is None and end is not None and now >= self._next and end[0] != self._noted:
             self._taken, self._next = (now, *end), now + self._every
 
+    def doubt(self) -> None:
+        """Redis was away: it may be another now, and lack what was taken."""
+        if self._taken is not None:
+            self._taken, self._next = None, 0.0
+
     def _note(self, fact_id: FactId, digest: bytes) -> None:
         line = f"{dt.datetime.now(dt.UTC):%Y-%m-%dT%H:%M:%SZ} {fact_id} {digest.decode()}\n"
         try:

@@ -40,8 +40,9 @@ class Drain:
 
     async def meet(self, query: Query, most: int, since_ms: int) -> None:
         """Number above the stream's top and learn the keys it has (once). Raises StreamAway."""
-        self._journal.doubt()
-        self._top = await self._stream.top()
+        self._top = await self._stream.meet()
+        self._journal.doubt()  # not before it is there: what memory holds is worth something
+        self._there.clear()
         self._ids.raise_to(self._top)
         if not self._learned:
             async for page in query.newest_keys(most, since_ms):
@@ -58,14 +59,17 @@ class Drain:
                 self._top = await self._stream.top()
             top = self._top
             written = await self._standing([row for row in rows if row.id <= top])
-            written += (told := await self._told_before([row for row in rows if row.id > top]))
+            stand = {row.pos for row in written}
+            written += (told := await self._told_before([row for row in rows if row.pos not in stand]))
             self.count_duplicates(len(told))
             if written:
                 self._journal.moved(written)
             elif rows[0].id <= top:
                 await self._displace(rows, top)
             else:
-                await self._write(rows)
+                await self._write(_rising(rows))
+            if self._journal.crowded:
+                await self._journal.tidy()
             self.report()
 
     async def _write(self, rows: Sequence[Spooled]) -> None:
@@ -114,8 +118,11 @@ class Drain:
 
     async def _displace(self, rows: Sequence[Spooled], top: FactId) -> None:
         """Give `rows` places above `top`: somebody else took theirs, or wrote behind them."""
+        await self._stream.ping()  # else it is another Redis, which lacks them
         async with self._journal.turn:  # an append must not take one of the new ids
-            changed = await self._spool.renumber(rows[0].pos, top)
+            if await self._journal.mend():
+                return  # their places are others now
+            changed = await self._spool.renumber(rows, top)  # no others: of those behind, Redis may have some
             for row in changed:
                 self._remembered.add(row.key, row.id)
                 self._ids.raise_to(row.id)
@@ -138,3 +145,11 @@ class Drain:
     def report(self) -> None:
         """Tell how much waits."""
         self._meter.backlog(self._journal.waiting, self._spool.bytes)
+
+
+def _rising(rows: Sequence[Spooled]) -> Sequence[Spooled]:
+    """`rows` up to the first that would be refused for those before it, and be overtaken by those behind it."""
+    for n in range(1, len(rows)):
+        if rows[n].id <= rows[n - 1].id:
+            return rows[:n]
+    return rows

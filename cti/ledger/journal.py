@@ -23,7 +23,7 @@ from cti.ledger.stream import Entry
 
 _log = structlog.get_logger(__name__)
 
-BATCH = 256  # rows at once: some 5 ms of work, in one MULTI/EXEC
+BATCH = 64  # rows at once, in one MULTI/EXEC: some 3 ms of work in which a call waits; 256 took up to 15
 MOST = 20_000  # rows kept in memory while Redis is away, some 20 MB; and moved ones kept in the file
 KEEP_S = 60.0
 """A replica that takes the master's place lacks the newest entries; what the file still has is given to it again."""
@@ -40,13 +40,15 @@ class Journal:
         self._whole = False
         self._gone: dict[int, tuple[FactId, float]] = {}  # moved, and still in the file; since when
         self._cursor = 0  # all up to here is moved
+        self._leaving = 0  # being taken out of the file: it counts them no more, `_gone` does
         self._sick = False
+        self._files = 0  # of `Spool.corrupt_files`: how many were moved aside, and we know of it
         self._empty = asyncio.Event()
 
     @property
     def waiting(self) -> int:
         """Facts that Redis does not have yet."""
-        return len(self._fresh) if self._whole else max(0, self._spool.rows - len(self._gone))
+        return len(self._fresh) if self._whole else max(0, self._spool.rows - len(self._gone) + self._leaving)
 
     async def emptied(self, seconds: float) -> None:
         """Until nothing waits, or so long."""
@@ -74,8 +76,12 @@ class Journal:
         """Make `entries` durable; see `Spool.add`. Raises SpoolError."""
         try:
             added = await self._spool.add(entries)
-            if added.kept < len(entries) and self._gone:  # full, in part of what Redis has by now
-                await self.tidy(0)
+            if self._new_file:  # what memory has of the old one belongs before them
+                await self._spool.remove([(row.pos, row.id) for row in added.rows])
+                await self.mend()
+                added = await self._spool.add(entries)
+            while added.kept < len(entries) and (old := self._old(self._clock())):  # full of what Redis has
+                await self._forget(old)
                 more = await self._spool.add(entries[added.kept :])
                 added = Added(added.kept + more.kept, added.rows + more.rows)
         except BaseException:  # cancelled, the file may have them all the same
@@ -87,8 +93,30 @@ class Journal:
                 self.distrust()
         return added.kept
 
+    @property
+    def _new_file(self) -> bool:
+        return self._spool.corrupt_files != self._files
+
+    async def mend(self) -> bool:
+        """Whoever has the turn: if the file was moved aside and a new one begun, what memory has of the old one is
+        written to it. Return whether it was so. Raises SpoolError."""
+        mended = False
+        while self._new_file:
+            files = self._spool.corrupt_files
+            await self._spool.add([(row.id, row.fields) for row in self._fresh])
+            self._files, mended = files, True
+            self._renew()
+        return mended
+
+    def _renew(self) -> None:
+        self._gone.clear()  # places of the old file
+        self._cursor = 0
+        self.distrust()
+
     def distrust(self) -> None:
         """Ask the file what is to be moved: it may not be what we remember."""
+        if self._whole and self._new_file:
+            return  # memory is all there is, until `mend`
         self._whole = False
         self._fresh.clear()
 
@@ -97,8 +125,8 @@ class Journal:
         if self._whole:
             return list(islice(self._fresh, BATCH))
         rows = await self._head()
-        if len(rows) == BATCH or self.turn.locked():
-            return rows  # who has the turn may be waiting for us to move what we have
+        if len(rows) == BATCH or (rows and self.turn.locked()):  # who has the turn may wait until these are moved
+            return rows
         async with self.turn:  # nobody adds: what the file has now is all there is
             rows = await self._head()
             if len(rows) < BATCH:
@@ -107,6 +135,9 @@ class Journal:
 
     async def _head(self) -> Sequence[Spooled]:
         """What the file has, less what it should have forgotten and could not."""
+        if self._new_file:  # and nothing of the old one in memory
+            self._files = self._spool.corrupt_files
+            self._renew()
         after, found = self._cursor, list[Spooled]()
         while len(found) < BATCH and (rows := await self._spool.head(BATCH, after)):
             after = rows[-1].pos
@@ -139,15 +170,18 @@ class Journal:
         self._cursor = 0
         self.distrust()
 
+    @property
+    def crowded(self) -> bool:
+        """More is kept for a new master than is meant to be."""
+        return len(self._gone) > MOST
+
     async def tidy(self, keep_s: float = KEEP_S) -> None:
         """Have the file forget what was moved longer ago. Never raises: what stays is known as moved when it is read
         again."""
         until = self._clock() - keep_s
         try:
             while rows := self._old(until):
-                await self._spool.remove(rows)
-                for pos, _ in rows:
-                    self._gone.pop(pos, None)
+                await self._forget(rows)
         except SpoolError as error:
             if not self._sick:
                 _log.error("spool_unusable", reason=str(error), cure="disk full? Facts go on to Redis meanwhile")
@@ -155,6 +189,17 @@ class Journal:
         else:
             self._sick = False
 
+    async def _forget(self, rows: Sequence[tuple[int, FactId]]) -> None:
+        self._leaving += len(rows)
+        try:
+            await self._spool.remove(rows)
+            for pos, _ in rows:
+                self._gone.pop(pos, None)
+        finally:
+            self._leaving -= len(rows)
+        if not self.waiting:
+            self._empty.set()
+
     def _old(self, until: float) -> list[tuple[int, FactId]]:
-        many = len(self._gone) > MOST
+        many = self.crowded
         return [(pos, fact_id) for pos, (fact_id, at) in islice(self._gone.items(), SWEEP) if many or at <= until]

@@ -28,6 +28,7 @@ from cti.ledger.meter import LedgerMeter, NoMeter
 from cti.ledger.query import Query, Told
 from cti.ledger.spool import Checkpoint, Spool, SpoolError
 from cti.ledger.stream import LedgerStream, StreamAway
+from cti.ledger.transfers import PastTransfers
 from cti.ledger.writer import Writer
 
 __all__ = ["Ledger", "LedgerMeter", "SpoolError", "StreamAway"]
@@ -107,6 +108,7 @@ class Ledger:
             while True:
                 try:
                     await self._writer.connect(self._query, self._now_ms() - self._remember_ms)
+                    self._anchors.doubt()
                     await self._share_checkpoints()
                     retry = FIRST_RETRY
                     await self._keep_up()
@@ -114,7 +116,7 @@ class Ledger:
                     self._writer.lose_link(str(away))
                 except SpoolError as error:  # the disk: Redis goes on without it, what is in it waits
                     _log.error("spool_unusable", reason=str(error))
-                await self._writer.finish()
+                await self._writer.finish(wait=False)
                 await asyncio.sleep(retry * random.uniform(0.5, 1.0))
                 retry = min(LAST_RETRY, retry * 2)
         finally:
@@ -125,7 +127,7 @@ class Ledger:
         while True:
             self._awake.clear()
             await self._writer.drain()
-            await self._writer.finish()
+            await self._writer.finish(wait=False)
             await self._writer.drain()
             await self._writer.tidy()
             self._anchors.look(self._stream.end, time.monotonic())
@@ -148,7 +150,9 @@ class Ledger:
                 with contextlib.suppress(StreamAway, SpoolError, TimeoutError):
                     async with asyncio.timeout(SETTLE_S):
                         await self._writer.drain()
-            await self._writer.tidy(0)
+                        await self._writer.finish()  # to Redis what the disk does not take, now that nothing waits
+            self._writer.give_up()
+            await self._writer.tidy()  # what a new master may lack stays
             await self._stream.close()
         finally:
             await self._spool.close()
@@ -184,6 +188,11 @@ class Ledger:
         StreamAway."""
         await self._settled()
         return await self._stream.decisions(since_ms)
+
+    @property
+    def transfers(self) -> PastTransfers:
+        """Past transfers by page; what still waits in the spool is not in them."""
+        return PastTransfers(self._stream)
 
     async def top(self) -> FactId:
         """Id of the newest entry in Redis; 0-0 for an empty ledger."""
@@ -223,7 +232,10 @@ class Ledger:
                 self._writer.lose_link(str(away))
             else:
                 newest = max((c for c in (newest, remote) if c), key=lambda c: c.stamp, default=None)
-        return newest.value if newest else None
+        if newest is None:
+            return None
+        self._stamp = max(self._stamp, newest.stamp)  # the clock may have gone back since
+        return newest.value
 
     async def checkpoint_ms(self, name: str) -> int | None:
         """When this disk's value was kept (milliseconds since the epoch); None: never, or the disk is unusable."""

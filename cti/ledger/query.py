@@ -9,13 +9,14 @@ cannot be read is logged and left out: nothing more will be known while the disk
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from typing import TypeAlias
 
 import structlog
 
 from cti.core.facts import CorruptFact, Fact, FactId, decode
 from cti.ledger.journal import Journal
+from cti.ledger.projected import rebuild
 from cti.ledger.spool import SpoolError
 from cti.ledger.stream import Entry, LedgerStream
 
@@ -62,7 +63,7 @@ class Query:
         For those see `trace`. Entries that are no facts belong to no call.
         """
         # The spool first: what is drained in between is then seen twice, not never.
-        spooled = await self._spooled()
+        spooled = await self._spooled(ref.encode("utf-8", "surrogatepass"))
         found: dict[str, tuple[FactId, Fact]] = {}
         ids = await self._stream.ids_of(ref)
         for start in range(0, len(ids), PAGE):
@@ -100,18 +101,13 @@ class Query:
             keys.add(_key(fields))
         return keys
 
-    async def rebuild(self, since_ms: int = 0) -> int:
-        """Write the projections again from the stream; return the number of entries walked.
+    async def rebuild(self, since_ms: int = 0, progress: Callable[[int], None] | None = None) -> int:
+        """Write the projections again from the stream; return the number of entries walked. ``progress``: told that
+        number after each page.
 
-        Safe beside appends. Nothing is deleted first, so no call is missing meanwhile.
+        See `LedgerStream.rebuild`.
         """
-        walked = 0
-        first: FactId | None = FactId(since_ms, 0)
-        while page := await self._stream.read(first, PAGE):
-            await self._stream.reindex(page)
-            walked += len(page)
-            first = page[-1][0].after()
-        return walked
+        return await rebuild(self._stream, since_ms, progress)
 
     async def _entries(self, first: FactId | None, last: FactId | None = None) -> AsyncIterator[Entry]:
         while page := await self._stream.read(first, PAGE, last):
@@ -119,11 +115,12 @@ class Query:
                 yield entry
             first = page[-1][0].after()
 
-    async def _spooled(self) -> list[Entry]:
+    async def _spooled(self, ref: bytes | None = None) -> list[Entry]:
+        """What waits, of one call or (None) of all; page by page, for it may be a day's."""
         found: list[Entry] = []
         try:
             async for rows in self._journal.pages():
-                found += [(row.id, row.fields) for row in rows]
+                found += [(row.id, row.fields) for row in rows if ref is None or row.fields.get(b"ref") == ref]
         except SpoolError as error:  # what Redis has is worth telling; the disk's share is told when it is mended
             _log.error("spool_unusable", reason=str(error))
         return found

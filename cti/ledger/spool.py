@@ -126,12 +126,12 @@ class Spool:
         """Forget facts, by place and id, that Redis has for certain."""
         await self._run(lambda db: self._remove(db, rows))
 
-    async def renumber(self, first_pos: int, above: FactId) -> list[Spooled]:
-        """Give the facts from `first_pos` on ids above `above`, rising in order; return those that changed.
+    async def renumber(self, rows: Sequence[Spooled], above: FactId) -> list[Spooled]:
+        """Give those of `rows` that need it ids above `above`, rising in order; return those that changed.
 
         On disk before any of them is written anywhere under its new id, so that a repeat is still a repeat.
         """
-        return await self._run(lambda db: self._renumber(db, first_pos, above))
+        return await self._run(lambda db: self._renumber(db, rows, above))
 
     async def set_checkpoint(self, name: str, checkpoint: Checkpoint) -> None:
         """Keep `checkpoint` unless a newer one of that name is here."""
@@ -176,7 +176,10 @@ class Spool:
                 self._recount()
                 code = getattr(error, "sqlite_errorcode", 0) & 0xFF
                 if attempt == 1 and code in _DAMAGED:
-                    self._move_aside(str(error))
+                    try:
+                        self._move_aside(str(error))
+                    except (sqlite3.Error, OSError) as stuck:
+                        raise SpoolError(f"{self._path}: {error}; {stuck}") from stuck
                     continue
                 raise SpoolError(f"{self._path}: {error}") from error
             except OSError as error:
@@ -272,20 +275,18 @@ class Spool:
                 self.rows -= 1
                 self.bytes -= size + _OVERHEAD
 
-    def _renumber(self, db: sqlite3.Connection, first_pos: int, above: FactId) -> list[Spooled]:
+    def _renumber(self, db: sqlite3.Connection, rows: Sequence[Spooled], above: FactId) -> list[Spooled]:
         changed: list[Spooled] = []
-        while True:
-            rows = self._head(db, 256, changed[-1].pos if changed else first_pos - 1)
-            for row in rows:
-                if row.id > above:  # from here on the ids rise already
-                    return changed
-                above = above.after()
-                body = msgspec.msgpack.encode(dict(row.fields))
-                new = (str(above), _crc(str(above), body), row.pos)
-                db.execute("UPDATE fact SET id = ?, crc = ? WHERE pos = ?", new)
-                changed.append(Spooled(row.pos, above, row.fields))
-            if not rows:
-                return changed
+        for row in rows:
+            if row.id > above:  # it rises already
+                above = row.id
+                continue
+            above = above.after()
+            body = msgspec.msgpack.encode(dict(row.fields))
+            new = (str(above), _crc(str(above), body), row.pos, str(row.id))
+            db.execute("UPDATE fact SET id = ?, crc = ? WHERE pos = ? AND id = ?", new)
+            changed.append(Spooled(row.pos, above, row.fields))
+        return changed
 
     def _set_checkpoint(self, db: sqlite3.Connection, name: str, new: Checkpoint) -> None:
         db.execute(

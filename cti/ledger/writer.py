@@ -98,9 +98,10 @@ class Writer:
             raise
         return [slip.id for slip in order.slips or () if slip.id is not None]
 
-    async def finish(self) -> None:
-        """Write what a cancelled `append` left behind, and what neither disk nor Redis took."""
-        if self._orders or self._held:
+    async def finish(self, *, wait: bool = True) -> None:
+        """Write what a cancelled `append` left behind, and what neither disk nor Redis took. Not to ``wait``: whoever
+        has the turn does it, or is cancelled and wakes us; he may wait for the drain."""
+        if (self._orders or self._held) and (wait or not self._turn.locked()):
             async with self._turn:
                 await self._settle(drains=True)
 
@@ -113,7 +114,10 @@ class Writer:
                 order.slips = [self._number(fields) for fields in order.facts]
         slips = [slip for order in orders for slip in order.slips or () if slip.new]
         if slips or self._held:
-            await self._store(slips, drains)
+            lost = await self._store(slips, drains)
+            for slip in (slip for order in orders for slip in order.slips or () if lost):
+                if slip.fields[b"key"] in lost:  # told twice at once: the second is not there either
+                    slip.id = None
         for order in orders:
             order.settled = True
         del self._orders[: len(orders)]
@@ -127,20 +131,29 @@ class Writer:
         self._remembered.add(key, fact_id)
         return _Slip(fields, fact_id, new=True)
 
-    async def _store(self, slips: Sequence[_Slip], drains: bool) -> None:
+    async def _store(self, slips: Sequence[_Slip], drains: bool) -> set[bytes]:
+        """Return the keys of those that nothing took."""
         rest = await self._to_journal([*self._held, *slips])
         if rest and self.link_up and not (drains and self._journal.waiting):
             rest = await self._straight(rest)
         if rest and not self._held:
             _log.error("facts_only_in_memory", cure="disk full and Redis away: make room, or bring Redis back")
         self._held, rest = list(rest[:MOST]), rest[MOST:]
-        for slip in rest:
-            slip.id = None
+        self._lose(rest)
+        return {slip.fields[b"key"] for slip in rest}
+
+    def give_up(self) -> None:
+        """What is held in memory is lost: we end."""
+        self._lose(self._held)
+        self._held = []
+
+    def _lose(self, slips: Sequence[_Slip]) -> None:
+        for slip in slips:
             self._remembered.forget(slip.fields[b"key"])
-        if rest:
-            self.lost += len(rest)
-            self._meter.counted("lost", len(rest))
-            _log.error("facts_lost", facts=len(rest), backlog=self.waiting)
+        if slips:
+            self.lost += len(slips)
+            self._meter.counted("lost", len(slips))
+            _log.error("facts_lost", facts=len(slips), backlog=self.waiting)
 
     async def _to_journal(self, slips: Sequence[_Slip]) -> Sequence[_Slip]:
         """Return those it did not take: the disk is full, or ill."""
@@ -158,7 +171,6 @@ class Writer:
         """To Redis without the journal, behind what waits there (out of order is better than lost); return the rest."""
         self._wake()
         await self._journal.emptied(self._append_timeout)
-        self._drain.forget_top()
         done = 0
         try:
             while done < len(slips):
@@ -171,6 +183,8 @@ class Writer:
                 self._meter.appended("redis", len(batch), time.perf_counter() - started)
         except StreamAway as away:
             self.lose_link(str(away))
+        finally:
+            self._drain.forget_top()
         return slips[done:]
 
     async def _find_places(self, slips: Sequence[_Slip]) -> None:

@@ -16,13 +16,14 @@ import secrets
 import sys
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from cti.directory import Directory, SiteEntry, Trunk
 from cti.settings import RecordingSettings
+from cti.share import folder
 from cti.stack import netports
 from cti.stack.asterisk import (
     asterisk_child,
@@ -32,6 +33,8 @@ from cti.stack.asterisk import (
     tidy_run_folder,
     write_configuration,
 )
+from cti.stack.prometheus import prometheus_child
+from cti.stack.prometheus import write_configuration as write_monitoring
 from cti.stack.render import Place
 from cti.stack.root import RuntimeRoot
 from cti.stack.statelock import StateLock
@@ -55,6 +58,8 @@ class Ports:
     sip: int
     rtp_first: int
     rtp_last: int
+    prometheus: int = 0
+    """0: there is none"""
 
 
 class PortsTaken(Exception):
@@ -77,7 +82,8 @@ def free_ports() -> Ports:
 
 def check_ports(ports: Ports) -> None:
     """Raises `PortsTaken` naming every port of these that is in use, and by whom."""
-    wanted = [(ports.ami, "tcp"), (ports.agi, "tcp"), (ports.http, "tcp"), (ports.redis, "tcp"), (ports.sip, "udp")]
+    wanted = [(ports.ami, "tcp"), (ports.agi, "tcp"), (ports.http, "tcp"), (ports.redis, "tcp"), (ports.sip, "udp"),
+              *([(ports.prometheus, "tcp")] if ports.prometheus else [])]  # fmt: skip
     taken = [str(t) for port, kind in wanted if (t := netports.check_free(port, kind))]  # type: ignore[arg-type]
     if taken:
         raise PortsTaken("; ".join(taken))
@@ -91,13 +97,15 @@ class Instance:
     ``sites``: the neighbours and this site itself, as they are reached on this machine (see `cti.stack.sites`);
     ``redis``: the port of a Redis another instance runs; ``settings``: more of the service's environment;
     ``voice``: prompts are spoken, else short signs (a dial test measures the switch, not the length of sentences).
+    ``watch``: s between two looks of a Prometheus of its own, which also looks at the neighbours in ``watched``
+    (code → HTTP port, to be filled before entering); 0: none.
     """
 
     def __init__(self, root: RuntimeRoot, state: Path, directory: Directory, config: Path, templates: Path, *,
                  site: str = "530100", ports: Ports | None = None, service: bool = True,
                  sites: Sequence[SiteEntry] = (), redis: int | None = None,
                  settings: Mapping[str, str] | None = None, voice: bool = False,
-                 recording: RecordingSettings | None = None) -> None:  # fmt: skip
+                 recording: RecordingSettings | None = None, watch: float = 0.0) -> None:  # fmt: skip
         self.root, self.state, self.config, self.templates = root, state.resolve(), config, templates
         trunks = tuple(_here(t) for t in directory.trunks)
         self.directory = directory.model_copy(update={"trunks": trunks, "sites": tuple(sites)})
@@ -107,6 +115,10 @@ class Instance:
             spool = self.state / "asterisk" / "spool" / "recordings"
             self.recording = self.recording.model_copy(update={"path": spool})
         self.ports = ports or free_ports()
+        if watch and not self.ports.prometheus:
+            self.ports = replace(self.ports, prometheus=netports.free_tcp_port())
+        self.watch = watch
+        self.watched = {site: self.ports.http}
         self.redis = redis or self.ports.redis
         self.extra = dict(settings or {})
         self.with_service, self.voice = service, voice
@@ -133,6 +145,8 @@ class Instance:
             await self._start("asterisk", asterisk_child(self.root, self.place))
             if self.with_service:
                 await self.start_service()
+            if self.watch:
+                await self._start("prometheus", self._prometheus())
             (self.state / "instance.json").write_text(json.dumps(self.facts(), indent=1), encoding="utf-8")
             self._undo = undo.pop_all()
         return self
@@ -174,7 +188,8 @@ class Instance:
     def ports_claimed(self) -> tuple[int, ...]:
         """Every port number this instance holds a claim on."""
         p = self.ports
-        return (p.ami, p.agi, p.http, p.redis, p.sip, *range(p.rtp_first, p.rtp_last + 1))
+        mine = (p.ami, p.agi, p.http, p.redis, p.sip, *range(p.rtp_first, p.rtp_last + 1))
+        return (*mine, p.prometheus) if p.prometheus else mine
 
     def facts(self) -> dict[str, object]:
         """What another process needs to find this instance (`instance.json`)."""
@@ -212,6 +227,11 @@ class Instance:
             env=dict(self.environment()), log_path=self.state / "cti.log", ready=self._healthy,
             ready_timeout=30.0, grace=8.0)  # fmt: skip
         return await self._start("cti", child)
+
+    def _prometheus(self) -> Child:
+        source = next(p for p in (self.config / "prometheus", folder("config") / "prometheus") if p.is_dir())
+        told = write_monitoring(source, self.state / "prometheus" / "etc", self.watched, self.watch)
+        return prometheus_child(self.root, self.state / "prometheus", self.ports.prometheus, told)
 
     async def _start(self, name: str, child: Child) -> Child:
         await self.supervisor.start(child)

@@ -43,12 +43,13 @@ def _seen(sites: Sequence[SiteEntry], by: int, relay: SiteSip | None) -> Sequenc
 class Sites:
     """``async with Sites(...) as sites``: the first ``count`` sites of `config/sites.yaml` run inside, each in its own
     folder of ``state``. The first one runs Redis for all. Entering raises as `Instance` does, ValueError for more sites
-    than there are. ``relay``: the second site is reached through this address, `relayed` (a test that cuts the trunk).
+    than there are. ``watch``: as `Instance`; the first one's Prometheus looks at all. ``relay``: the second site is
+    reached through this address, `relayed` (a test that cuts the trunk).
     """
 
     def __init__(self, root: RuntimeRoot, state: Path, directory: Directory, config: Path, templates: Path, *,
                  count: int = 2, settings: Mapping[str, str] | None = None, voice: bool = False,
-                 relay: SiteSip | None = None) -> None:  # fmt: skip
+                 relay: SiteSip | None = None, watch: float = 0.0) -> None:  # fmt: skip
         if len(directory.sites) < count:
             have = len(directory.sites)
             raise ValueError(f"sites.yaml 只有 {have} 个站点 / has {have} sites, {count} wanted")
@@ -61,7 +62,8 @@ class Sites:
             shared = self.all[0].ports.redis if self.all else None
             self.all.append(Instance(root, state / site.code, directory, config, templates, site=site.code,
                                      sites=_seen(known, n, relay), redis=shared, settings=settings,
-                                     voice=voice))  # fmt: skip
+                                     voice=voice, watch=0.0 if n else watch))  # fmt: skip
+        self.all[0].watched |= {site.site: site.ports.http for site in self.all}
 
     def __getitem__(self, n: int) -> Instance:
         return self.all[n]

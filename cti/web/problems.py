@@ -35,7 +35,8 @@ STATUS: Mapping[str, int] = {
     "no-name": 403,
     "unknown-lease": 404, "lease-over": 409, "no-site": 422, "no-seat": 422, "mail-away": 503,
     "too-large": 413, "not-json": 415, "invalid-field": 422, "idempotency-key-reused": 422,
-    "too-many-listeners": 429, "failed": 500, "switch-away": 503, "ledger-away": 503,
+    "too-many-listeners": 429, "export-running": 429, "no-parquet": 501, "failed": 500,
+    "switch-away": 503, "ledger-away": 503,
 }  # fmt: skip
 """code → HTTP status. Codes are for programs and never change; texts are for people and may."""
 
@@ -61,6 +62,8 @@ WORDS: Mapping[str, tuple[str, str]] = {
     "not-json": ("须为 Content-Type: application/json", "Content-Type must be application/json"),
     "invalid-field": ("字段有误", "a field is wrong"),
     "too-many-listeners": ("同时收听过多", "too many live connections"),
+    "export-running": ("已有一个导出在进行，请稍后再试", "an export is running already: try again later"),
+    "no-parquet": ("本站未装 Parquet", "Parquet is not installed here"),
     "ledger-away": ("账本暂不可用", "the ledger does not answer"),
     "failed": ("内部错误，已记录", "an error of ours; it is logged"),
 }

@@ -10,7 +10,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 from aiohttp import web
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+from prometheus_client import CollectorRegistry
+from prometheus_client.exposition import choose_encoder
 
 
 class Api(Protocol):
@@ -58,8 +59,10 @@ class WebServer:
         ready = all(links.values())
         return web.json_response({"ready": ready, "links": links}, status=200 if ready else 503)
 
-    async def _metrics(self, _: web.Request) -> web.Response:
-        return web.Response(body=generate_latest(self._registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
+    async def _metrics(self, request: web.Request) -> web.Response:
+        """OpenMetrics, which alone carries exemplars, to who asks for it."""
+        encode, content_type = choose_encoder(request.headers.get("Accept", ""))
+        return web.Response(body=encode(self._registry), headers={"Content-Type": content_type})
 
     async def _show(self, _: web.Request) -> web.Response:
         return web.json_response(dict(self._status()))

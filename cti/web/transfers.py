@@ -82,7 +82,6 @@ class TransfersApi:
         """The routes, and problems instead of aiohttp's plain texts."""
         app.middlewares.append(problems)
         app.router.add_post("/api/v1/transfers", self._post)
-        app.router.add_get("/api/v1/transfers/{id}", self._get)
         app.router.add_post("/api/v1/transfers/{id}/cancel", self._cancel)
         app.router.add_post("/api/v1/transfers/{id}/release", self._release)
         app.router.add_get("/api/v1/live", self._listen)
@@ -133,16 +132,6 @@ class TransfersApi:
         call = self._desk.site.calls.get(ref)
         if not plans.opened(self._desk.site, to, call.drill if call else ""):
             raise Refused("not-open", f"to: {to}")
-
-    async def _get(self, request: web.Request) -> web.Response:
-        who = self._who(request)
-        made = self._transfer(request.match_info["id"])
-        if made is None:
-            raise Refused("unknown-transfer")
-        call = self._desk.site.calls[ref_of(made.id)]
-        if who.role == "agent" and who.seat not in (made.seat, made.target_seat, call.seat):
-            raise Refused("not-your-call")
-        return answer(show(call.ref, made), 200)
 
     async def _cancel(self, request: web.Request) -> web.Response:
         return await self._act(request, commands.TakeBack)

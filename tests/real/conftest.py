@@ -16,6 +16,7 @@ from cti.share import folder
 from cti.stack.instance import Instance
 from cti.stack.root import RuntimeRoot, open_root
 from tests.real.ledger import opened, port, raw, server, stopped  # noqa: F401 (fixtures)
+from tests.real.query_store import store  # noqa: F401 (a fixture)
 
 SEATS = ["1001", "1002", "1901", "8001", "8002"]
 

@@ -75,6 +75,13 @@ async def test_the_api_moves_a_caller_as_the_key_does(on: Stage, api: Client) ->
     kinds = [f.kind for f in facts]
     assert kinds.index("TransferRequested") < kinds.index("TransferStarted"), "the intent comes first"
     assert [f.data["key"] for f in facts if f.kind == "TransferStarted"] == ["api"]
+    status, told = await api.get(f"/transfers/{made['transfer']}", number)
+    states = [moment["state"] for moment in told["timeline"]]
+    assert (status, told["state"], states[0], states[-1]) == (200, "ended", "requested", "ended")
+    assert "joined" in states and told["direction"] == "12345-110" and "****" in told["caller"]
+    for seat_asking, wanted in ((number, [made["transfer"]]), (target.phone.user, [made["transfer"]]), ("1902", [])):
+        status, listed = await api.get(f"/transfers?call={facts[0].ref}&outcome=answered", seat_asking)
+        assert (status, [row["transfer"] for row in listed["transfers"]]) == (200, wanted)
 
 
 async def test_one_idempotency_key_is_one_transfer(on: Stage, api: Client) -> None:

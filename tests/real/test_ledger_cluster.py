@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 
+from cti.core.facts import Fact
+from cti.core.past import Wanted
 from cti.stack.netports import LOOPBACK, free_tcp_port, release
 from tests.real.ledger import STREAM, drained, fact, running, told, until
 from tests.real.valkey_server import ValkeyServer
@@ -73,6 +75,13 @@ async def test_a_ledger_on_a_cluster_of_three(tmp_path: Path) -> None:
             await drained(ledger)
             assert await told(ledger) == list(range(600))
             assert [f.at for _, f in await ledger.facts_of("530100-2.1")] == list(range(1, 600, 3))
+            began = Fact("TransferStarted", 1, "530100-3.1", {"transfer": "530100-3.1-7", "to": "110", "seat": "1001"},
+                         "live", "began")  # fmt: skip
+            await ledger.append([began])
+            await drained(ledger)
+            assert [row.id for row in (await ledger.transfers.page(Wanted(seat="1001"), 5)).rows] == ["530100-3.1-7"]
+            assert [row.id for row in (await ledger.transfers.page(Wanted(ref="530100-3.1"), 5)).rows] == [
+                "530100-3.1-7"]  # fmt: skip
             owner = await holder(nodes)
             owner.kill()
             for n in range(600, 650):
@@ -80,7 +89,7 @@ async def test_a_ledger_on_a_cluster_of_three(tmp_path: Path) -> None:
             assert ledger.backlog > 0
             await owner.start()
             await drained(ledger)
-            assert await told(ledger) == list(range(650))
+            assert await told(ledger) == [*range(600), 1, *range(600, 650)]
             assert (ledger.lost, ledger.conflicts) == (0, 0)
 
 

@@ -80,7 +80,8 @@ async def test_verified_listed_and_deleted_when_its_time_is_over(on: Stage) -> N
     entry.write_text(json.dumps({**kept, "keep_until": 1}))
     assert file in (await told("purge", "--dry-run"))[1] and recorded.exists()
     assert file in (await told("purge"))[1] and not recorded.exists() and not entry.exists()
-    (gone,) = [f for f in await on.facts(fact.ref) if f.kind == "RecordingDeleted"]
+    gone = await on.wait_fact("RecordingDeleted", fact.ref)
+    assert gone is not None
     assert (gone.data["file"], gone.data["sha256"]) == (file, fact.data["sha256"])
     async with aiohttp.ClientSession() as http:
         assert (await Client(on, http).get(f"/calls/{fact.ref}/recordings", "", "supervisor"))[1]["recordings"] == []

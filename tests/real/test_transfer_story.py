@@ -43,7 +43,13 @@ async def test_second_press_lets_the_seat_go_and_the_caller_waits_in_music(on: S
     hearing = call.heard(heard, time.monotonic())
     assert hearing.longest_without({"music", target.phone.name}) < 200
     call.hangup()
-    assert outcomes(await ended(on)) == [("answered", "")]
+    facts = await ended(on)
+    assert outcomes(facts) == [("answered", "")]
+    told = next(f.data for f in facts if f.kind == "CallEnded")  # what the answer rate is made of
+    line, police = (one.split(",") for one in str(told["queues"]).split(";"))
+    assert (told["platform"], told["seat_kind"]) == ("12345", "general")
+    assert (line[0], line[2], line[4]) == ("12345", "answered", "general")
+    assert (police[0], police[2], police[4]) == ("110", "answered", "dedicated")
 
 
 async def test_cancel_stops_the_ringing_and_the_talk_goes_on(on: Stage) -> None:

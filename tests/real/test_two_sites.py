@@ -122,7 +122,7 @@ async def test_a_lent_seat_takes_the_borrowers_callers_shows_whose_they_are_and_
     arrived = next(f for f in await both.kunming.facts() if f.kind == "CallArrived")
     assert await both.kunming.wait_fact("CallEnded", arrived.ref) is not None
     facts = await both.kunming.facts(arrived.ref)
-    assert [f.data["seat"] for f in facts if f.kind == "SeatAnswered"] == [LENT]
+    assert [(f.data["seat"], f.data["kind"]) for f in facts if f.kind == "SeatAnswered"] == [(LENT, "remote")]
     assert [f.data["outcome"] for f in facts if f.kind == "TransferEnded"] == ["answered"]
     assert not [f for f in facts if f.kind == "Anomaly"]
 

@@ -143,6 +143,6 @@ async def test_callers_that_die_come_again(runtime_root: RuntimeRoot, tmp_path: 
         os.kill(before, signal.SIGKILL)
         await it.until(lambda: [pid for pid in callers(it.pid) if pid != before])
         assert "callers-12345" in it.said and "重启" in it.said
-        assert len(children(it.pid)) == 5
+        assert len(children(it.pid)) == 6
         it.process.send_signal(signal.SIGTERM)
         assert await it.ended() == 0, it.said

@@ -92,7 +92,7 @@ def test_a_run_after_a_change_says_which_lines_changed_and_no_secret(config: Pat
     dry = run(config, out, "--dry-run", "--diff")
     assert "8103" not in (out / "pjsip.conf").read_text()
     result = run(config, out, "--diff")
-    changes = ["~ extensions.conf  +1 -0", "~ hints.conf  +1 -0", "~ pjsip.conf  +14 -0", "~ queues.conf  +1 -0"]
+    changes = ["~ extensions.conf  +1 -0", "~ hints.conf  +1 -0", "~ pjsip.conf  +15 -0", "~ queues.conf  +1 -0"]
     assert statuses(result) == changes == statuses(dry)
     assert "+member => PJSIP/8103,0,8103" in result.output and "+password = ***" in result.output
     secret = re.search(r"username = 8103\npassword = (\S+)", (out / "pjsip.conf").read_text())

@@ -191,11 +191,10 @@ async def test_a_place_that_cannot_be_written_is_an_error_that_names_it(tmp_path
 async def test_renumbering_keeps_the_order_and_stops_where_ids_rise_already(path: Path) -> None:
     async with opened(path) as spool:
         await spool.add([(FactId(ms, 0), entry(n)[1]) for n, ms in enumerate([1, 5, 6, 50, 51])])
-        second = (await spool.head(2))[1]
-        changed = await spool.renumber(second.pos, FactId(9, 3))
+        changed = await spool.renumber((await spool.head(9))[1:], FactId(9, 3))
         assert [r.id for r in changed] == [FactId(9, 4), FactId(9, 5)]
         assert [str(r.id) for r in await spool.head(9)] == ["1-0", "9-4", "9-5", "50-0", "51-0"]
-        changed = await spool.renumber(0, FactId(50, 0))
+        changed = await spool.renumber(await spool.head(9), FactId(50, 0))
         assert [str(r.id) for r in changed] == ["50-1", "50-2", "50-3", "50-4"], "the last one rises already"
     async with opened(path) as spool:
         assert [str(r.id) for r in await spool.head(9)] == ["50-1", "50-2", "50-3", "50-4", "51-0"]

@@ -10,12 +10,14 @@ from cti.core.events.event import Event
 @dataclass(frozen=True, slots=True)
 class CallArrived(Event):
     """A caller's channel was answered by the hotline's dialplan. ``callback``: the task by which he was called, the ref
-    of the call he did not get through with. ``drill``: the run of an emergency plan whose drill caller he is."""
+    of the call he did not get through with. ``drill``: the run of an emergency plan whose drill caller he is.
+    ``platform``: the hotline's."""
 
     hotline: str
     caller: str = ""
     callback: str = ""
     drill: str = ""
+    platform: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,11 +63,13 @@ class CallerOverflowed(Event):
 
 @dataclass(frozen=True, slots=True)
 class SeatAnswered(Event):
-    """A person picked up at a seat. ``takes``: ``queue`` (first answer), ``recall`` or ``callback``."""
+    """A person picked up at a seat. ``takes``: ``queue`` (first answer), ``recall`` or ``callback``. ``kind``: general
+    | dedicated | remote (of another site)."""
 
     seat: str
     platform: str
     takes: str = "queue"
+    kind: str = ""
 
 
 @dataclass(frozen=True, slots=True)

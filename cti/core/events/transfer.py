@@ -82,11 +82,12 @@ class TargetFailed(Event):
 
 @dataclass(frozen=True, slots=True)
 class TargetAnswered(Event):
-    """A person picked up at the target."""
+    """A person picked up at the target. ``kind``: as `SeatAnswered`'s, or ``outside`` (a telephone)."""
 
     transfer: str
     seat: str
     platform: str
+    kind: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,12 +16,14 @@ from collections.abc import Sequence
 
 from cti.ledger.keys import Keys
 from cti.ledger.projections.calls import by_call
+from cti.ledger.projections.days import days
 from cti.ledger.projections.decisions import decisions
 from cti.ledger.projections.shape import Command, Entry, Projection
+from cti.ledger.projections.transfers import transfers
 
 __all__ = ["ALL", "Command", "Entry", "Projection", "project"]
 
-ALL: tuple[Projection, ...] = (by_call, decisions)
+ALL: tuple[Projection, ...] = (by_call, days, decisions, transfers)
 
 
 def project(keys: Keys, entries: Sequence[Entry]) -> list[Command]:
