@@ -1,4 +1,5 @@
-"""The dialplan as tested code: `cti dialplan check` reads it as Asterisk does, judges it, then lets a real Asterisk load it.
+"""The dialplan as tested code: `cti dialplan check` reads it as Asterisk does, judges it, then lets a real Asterisk
+load it.
 
 | file | knows |
 |---|---|
