@@ -33,6 +33,7 @@ def main() -> None:
 
     \b
     cti check                     检查配置 / check the configuration
+    cti dialplan check            检查拨号方案 / check the dialplan, load it in a throwaway Asterisk
     cti up                        起一套完整系统 / Valkey, Asterisk and the service, embedded
     cti run                       只起服务 / the service alone, against your Asterisk
     cti render DIR                你自己的 Asterisk 的配置 / the configuration for an Asterisk of yours

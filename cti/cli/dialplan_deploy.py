@@ -18,6 +18,7 @@ from rich.console import Console
 
 from cti.cli.dialtest import CANNOT_START, interruptible
 from cti.cli.run import load
+from cti.dialplan.check import check
 from cti.dialplan.deploying import Deployment, deploy, loaded
 from cti.dialplan.running import NotDeployed, Running, changed, difference
 from cti.dialplan.stories.load import load_stories
@@ -114,14 +115,18 @@ class Site:
                               "\n    → 先起服务 / start it first") from None  # fmt: skip
 
 
-async def carry_out(site: Site, plan: Path, stories: Path | None,
-                    tell: Callable[[str], None] = lambda _: None) -> Deployment:  # fmt: skip
-    """Deploy ``plan`` on the site once the stories (None: without) pass; recorded. Raises NotDeployed, OSError."""
+async def carry_out(site: Site, plan: Path, stories: Path | None, tell: Callable[[str], None] = lambda _: None, *,
+                    checked: bool = True) -> Deployment:  # fmt: skip
+    """Deploy ``plan`` on the site once the check (unless ``checked`` is false) finds nothing and the stories (None:
+    without) pass; recorded. Raises NotDeployed, OSError."""
     played = 0
 
     async def prove() -> list[str]:
         nonlocal played
         await asyncio.to_thread(site.service_answers)
+        if checked:
+            tell("检查 / check")
+            _check(site, plan)
         tell("装入临时 Asterisk / loaded by a throwaway Asterisk")
         wanted = await site.wanted(plan)
         if stories is not None:
@@ -134,6 +139,16 @@ async def carry_out(site: Site, plan: Path, stories: Path | None,
     if done.outcome != "unchanged":
         await site.record(done, played)
     return done
+
+
+def _check(site: Site, plan: Path) -> None:
+    try:
+        found = check(plan, site.directory, site.instance.site).findings
+    except (OSError, UnicodeDecodeError) as why:
+        raise NotDeployed(f"拨号方案读不了 / the dialplan cannot be read: {why}") from None
+    if found:
+        raise NotDeployed(f"检查有 {len(found)} 处问题 / the check found {len(found)} faults:\n"
+                          + "\n".join(map(str, found[:10])))  # fmt: skip
 
 
 async def _stories(site: Site, plan: Path, stories: Path) -> int:

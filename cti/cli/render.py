@@ -6,6 +6,7 @@ from __future__ import annotations
 import re
 import secrets
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -27,6 +28,7 @@ EPILOG = """\b
 例 / Examples:
   CTI_AMI__SECRET_FILE=/etc/hotline-cti/ami.secret cti render /srv/hotline/etc --sip 0.0.0.0:5060
   cti render /srv/hotline/etc --dry-run --diff    只看会改什么 / only what would change
+  cti render DIR --wss 0.0.0.0:8089 --cert /etc/ssl/seats.pem --key /etc/ssl/seats.key
   cti render out --at /etc/asterisk               在此生成，装到别处 / made here, installed elsewhere
   TZ=UTC asterisk -C /srv/hotline/etc/asterisk.conf
 
@@ -45,6 +47,10 @@ def _sip(ctx: click.Context, param: click.Parameter, value: str) -> tuple[str, i
     return match[1], int(match[2])
 
 
+def _wss(ctx: click.Context, param: click.Parameter, value: str | None) -> tuple[str, int] | None:
+    return None if value is None else _sip(ctx, param, value)
+
+
 def _ports(ctx: click.Context, param: click.Parameter, value: str) -> range:
     match = re.fullmatch(r"(\d{1,5})-(\d{1,5})", value)
     if match is None or not 1024 <= int(match[1]) < int(match[2]) <= 65535:
@@ -61,6 +67,11 @@ def _ports(ctx: click.Context, param: click.Parameter, value: str) -> range:
               help="话机与中继连到哪里 / where phones and trunks reach Asterisk (UDP)")  # fmt: skip
 @click.option("--rtp", metavar="FIRST-LAST", callback=_ports, default="10000-20000", show_default=True,
               help="媒体端口 / ports of the voice")  # fmt: skip
+@click.option("--wss", metavar="HOST:PORT", callback=_wss, default=None,
+              help="浏览器座席以 TLS 连入的地址，须有 --cert、--key；不写则经反向代理连本机 8088 / "
+              "where browsers' phones come with TLS; else a proxy passes them to 127.0.0.1:8088")  # fmt: skip
+@click.option("--cert", type=click.Path(path_type=Path), default=None, help="--wss 的证书 / its certificate (PEM)")
+@click.option("--key", "cert_key", type=click.Path(path_type=Path), default=None, help="证书的私钥 / its private key")
 @click.option("--sounds", type=click.Path(path_type=Path), default=None,
               help="提示音所在 / where Asterisk finds the prompts (default: sounds/ beside the files)")  # fmt: skip
 @click.option("--runtime", type=click.Path(path_type=Path), default=Path(".runtime"), show_default=True,
@@ -68,18 +79,22 @@ def _ports(ctx: click.Context, param: click.Parameter, value: str) -> range:
 @click.option("--dry-run", is_flag=True, help="只看，不写 / look, write nothing")
 @click.option("--diff", is_flag=True, help="逐行列出变化（口令遮蔽） / show the lines that change, secrets masked")
 def render_command(out: Path, config: Path | None, at: Path | None, sip: tuple[str, int], rtp: range,
-                   sounds: Path | None, runtime: Path, dry_run: bool, diff: bool) -> None:  # fmt: skip
+                   wss: tuple[str, int] | None, cert: Path | None, cert_key: Path | None, sounds: Path | None,
+                   runtime: Path, dry_run: bool, diff: bool) -> None:  # fmt: skip
     """为你自己的 Asterisk 生成配置 / write the configuration for an Asterisk 22 of your own.
 
     Fills dialplan/ with the site's data and puts all of it into DIR, with the addresses of site.yaml (ami, agi). Files
     it did not make, and those changed by hand, are never written over; local.d/ is yours. Run again after each change
     of the configuration: it says what changed.
     """
+    if (wss is None) != (cert is None) or (cert is None) != (cert_key is None):
+        raise click.UsageError("--wss、--cert、--key 须一起给出 / are given together or not at all")
     _, settings, directory = load(config)
     out = out.absolute()
     etc = at or out
     try:
         told = _told(settings, etc, sounds or etc / "sounds", sip, rtp)
+        told = replace(told, wss=wss, cert=cert, cert_key=cert_key)
         key = (out / KEY).read_bytes() if (out / KEY).exists() else secrets.token_bytes(32)
         made = render(folder("dialplan"), directory, told, key)
         found = placing.changes(out, made)

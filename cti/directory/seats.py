@@ -24,6 +24,8 @@ class Seat(Frozen):
     kind: SeatKind
     name: Text
     secret: Secret | None = Field(default=None, repr=False)
+    webrtc: Annotated[bool, Field(strict=True)] = False
+    """its phone is a browser: WebSocket, DTLS-SRTP, ICE (RFC 7118, RFC 8827)"""
     login: Annotated[bool, Field(strict=True)] = False
     """calls only while an agent is logged in; otherwise the seat is open: logged in by configuration"""
     skills: tuple[Code, ...] = Field(default=(), max_length=16)

@@ -60,6 +60,8 @@ class Ports:
     rtp_last: int
     prometheus: int = 0
     """0: there is none"""
+    web: int = 0
+    """WebSocket, for browsers' phones; 0: as the templates have it"""
 
 
 class PortsTaken(Exception):
@@ -71,13 +73,13 @@ def free_ports() -> Ports:
     rtp = netports.free_udp_range(RTP_PORTS)
     claimed = [*rtp]
     try:
-        for claim in (*[netports.free_tcp_port] * 4, netports.free_udp_port):
+        for claim in (*[netports.free_tcp_port] * 5, netports.free_udp_port):
             claimed.append(claim())
     except OSError:
         netports.release(*claimed)
         raise
-    ami, agi, http, redis, sip = claimed[-5:]
-    return Ports(ami, agi, http, redis, sip, rtp.start, rtp.stop - 1)
+    ami, agi, http, redis, web, sip = claimed[-6:]
+    return Ports(ami, agi, http, redis, sip, rtp.start, rtp.stop - 1, web=web)
 
 
 def check_ports(ports: Ports) -> None:
@@ -179,7 +181,7 @@ class Instance:
             sbin=self.root.path / "usr/sbin", ami_port=self.ports.ami, ami_username="cti",
             ami_secret=self._secret("ami.secret").hex(), sip_port=self.ports.sip,
             rtp=range(self.ports.rtp_first, self.ports.rtp_last + 1), agi_port=self.ports.agi,
-            recording=self.recording)  # fmt: skip
+            web_port=self.ports.web or 8088, recording=self.recording)  # fmt: skip
 
     async def __aexit__(self, kind: type[BaseException] | None, value: BaseException | None,
                         trace: TracebackType | None) -> None:
@@ -189,7 +191,7 @@ class Instance:
         """Every port number this instance holds a claim on."""
         p = self.ports
         mine = (p.ami, p.agi, p.http, p.redis, p.sip, *range(p.rtp_first, p.rtp_last + 1))
-        return (*mine, p.prometheus) if p.prometheus else mine
+        return (*mine, *(port for port in (p.prometheus, p.web) if port))
 
     def facts(self) -> dict[str, object]:
         """What another process needs to find this instance (`instance.json`)."""

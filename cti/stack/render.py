@@ -7,6 +7,7 @@ diffable.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -44,6 +45,12 @@ class Told:
     rtp: range
     agi_host: str = "127.0.0.1"
     agi_port: int
+    web_port: int = 8088
+    """where browsers' phones reach it on loopback, without TLS: directly, or behind a proxy that has the certificate"""
+    wss: tuple[str, int] | None = None
+    """host and port with TLS, by ``cert`` and ``cert_key``; None: a proxy does it"""
+    cert: Path | None = None
+    cert_key: Path | None = None
     qualify: int = 0
     """s between two looks whether a phone is still there; 0: never"""
     recording: RecordingSettings = field(default_factory=RecordingSettings)
@@ -92,10 +99,12 @@ def _facts(directory: Directory, told: Told, instance_key: bytes) -> dict[str, A
         "ami": {"host": told.ami_host, "port": told.ami_port, "username": told.ami_username,
                 "secret": told.ami_secret.replace(";", "\\;")},  # Asterisk would take the rest for a comment.
         "sip": {"host": told.sip_host, "port": told.sip_port, "qualify": told.qualify},
+        "web": {"port": told.web_port, "wss": told.wss, "cert": told.cert, "key": told.cert_key,
+                "used": any(s.webrtc for s in directory.seats)},
         "rtp": {"first": told.rtp.start, "last": told.rtp.stop - 1},
         "agi": {"host": told.agi_host, "port": told.agi_port},
-        "seats": [{"number": s.number, "platform": s.platform, "kind": s.kind, "secret": s.password(instance_key),
-                   "login": s.login,
+        "seats": [{"number": s.number, "platform": s.platform, "kind": s.kind, "webrtc": s.webrtc,
+                   "secret": s.password(instance_key), "login": s.login,
                    "features": names.get(s.platform, FIXED)} for s in directory.seats],
         "trunks": directory.trunks,
         "hotlines": [{**_hotline(h), "wrapup": directory.wrapup(h), "record": told.recording.enabled and h.record}
@@ -178,9 +187,15 @@ def render(templates: Path, directory: Directory, told: Told, instance_key: byte
     """Every configuration file by name, as text, in the order of the names. For a `Place` Asterisk's folders are those
     of the instance; else all but the configuration's are left to that Asterisk. Raises `BadRoute`,
     `jinja2.TemplateError`."""
-    facts = _facts(directory, told, instance_key)
     sources = {path.name: path.read_text(encoding="utf-8") for path in sorted(templates.glob("*.conf*"))}
-    if not isinstance(told, Place):
+    return fill(sources, directory, told, instance_key)
+
+
+def fill(sources: Mapping[str, str], directory: Directory, told: Told, instance_key: bytes) -> dict[str, str]:
+    """As `render`, from the templates' texts by file name."""
+    facts = _facts(directory, told, instance_key)
+    sources = dict(sources)
+    if not isinstance(told, Place) and "asterisk.conf.j2" in sources:
         own = "[directories]\nastetcdir => {{ etc }}\n\n"
         sources["asterisk.conf.j2"] = DIRECTORIES.sub(own, sources["asterisk.conf.j2"])
     environment = jinja2.Environment(
