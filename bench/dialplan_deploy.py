@@ -36,7 +36,8 @@ STANDING = 2
 SHORT_S = 2.5
 BAR_MS = 120.0
 PROBE_FAILS = ("trunk.conf.j2", "exten => unknown,1,CELGenUserEvent(NumberUnknown,{})", "exten => unknown,1,Wait(9)")
-REFUSED = ("lobby.conf", "[goodbye]\n", "[goodbye\n")
+GOODBYE = " same => n,Playback(${SOUNDS}/goodbye)"
+REFUSED = ("lobby.conf", GOODBYE, f"{GOODBYE}\n[broken\n")
 
 
 class Load:
@@ -109,7 +110,7 @@ async def measure(n: int) -> dict[str, Any]:
             since = time.monotonic()
             comers = [asyncio.create_task(load.run(caller)) for caller in on.callers[STANDING:]]
             for number in range(n):
-                name, old, new = [("lobby.conf", "[goodbye]\n", f"[goodbye]\nexten => n{number},1,NoOp()\n"), REFUSED,
+                name, old, new = [("lobby.conf", GOODBYE, f" same => n,NoOp({number})\n{GOODBYE}"), REFUSED,
                                   PROBE_FAILS][number % 3]  # fmt: skip
                 path = plan / name
                 text = path.read_text(encoding="utf-8")

@@ -75,11 +75,11 @@ async def test_good_refused_and_taken_back_while_people_talk(runtime_root: Runti
         pairs, since = await talks(on), time.monotonic()
         assert (await carry_out(site, plan, None)).outcome == "unchanged"
 
-        edit("lobby.conf", "[goodbye]\n", "[goodbye]\nexten => note,1,NoOp(new)\n same => n,Return()\n")
+        edit("lobby.conf", " same => n,Playback(${SOUNDS}/goodbye)", " same => n,NoOp(new)\n same => n,Playback(${SOUNDS}/goodbye)")
         done = await carry_out(site, plan, None)
         assert (done.outcome, done.files) == ("deployed", ("lobby.conf",)), done.why
         unharmed(pairs, since)
-        assert any("[goodbye] note" in line for line in await site.running.show())
+        assert any(line.startswith("[goodbye]") and "NoOp(new)" in line for line in await site.running.show())
 
         # the second line of a seat that talks still knows its call, which a reload would have forgotten
         second = await on.seats["1001"].dial("110")
@@ -89,7 +89,7 @@ async def test_good_refused_and_taken_back_while_people_talk(runtime_root: Runti
         pairs = [pair for pair in pairs if pair[0] is not with_1001]
 
         # what Asterisk does not take is refused, and nothing was touched
-        edit("lobby.conf", "exten => note,1,NoOp(new)", "exten => note,1,NoOp(new)\n[broken\nsame => n,(")
+        edit("lobby.conf", "NoOp(new)", "NoOp(new)\n[broken\nsame => n,(")
         before, since = site.running.files(["lobby.conf"]), time.monotonic()
         with pytest.raises(NotDeployed, match=r"lobby\.conf:\d+"):
             await carry_out(site, plan, None)
