@@ -100,6 +100,9 @@ class Running:
                 file.seek(size)
                 if b"NumberUnknown" in file.read():
                     return ""
+        for row in await self.ask("core show channels concise"):
+            if row.startswith(f"Local/{PROBE}@"):
+                await self.ask(f"channel request hangup {row.split('!')[0]}")
         return f"试拨 {PROBE}：{PROBE_S:g} s 内没有走到空号提示 / the probe call did not come to its prompt"
 
 

@@ -75,7 +75,8 @@ async def test_good_refused_and_taken_back_while_people_talk(runtime_root: Runti
         pairs, since = await talks(on), time.monotonic()
         assert (await carry_out(site, plan, None)).outcome == "unchanged"
 
-        edit("lobby.conf", " same => n,Playback(${SOUNDS}/goodbye)", " same => n,NoOp(new)\n same => n,Playback(${SOUNDS}/goodbye)")
+        said = " same => n,Playback(${SOUNDS}/goodbye)"
+        edit("lobby.conf", said, f" same => n,NoOp(new)\n{said}")
         done = await carry_out(site, plan, None)
         assert (done.outcome, done.files) == ("deployed", ("lobby.conf",)), done.why
         unharmed(pairs, since)
