@@ -16,7 +16,9 @@ from cti.cli.leases import leases
 from cti.cli.ledger import ledger
 from cti.cli.look import replay, status, trace
 from cti.cli.nuisance import nuisance
+from cti.cli.phones import phones
 from cti.cli.plan import plan
+from cti.cli.prompts import prompts
 from cti.cli.rate import rate
 from cti.cli.recordings import recordings
 from cti.cli.render import render_command
@@ -46,6 +48,8 @@ def main() -> None:
     cti leases                    席位互借 / seats lent between sites
     cti plan start flood-dali     应急方案、演练 / emergency plans, drills
     cti recordings list           录音 / recordings: list, verify, purge
+    cti prompts check             提示音 / prompts: list, build, check, export
+    cti phones render             话机配置 / provisioning of the seats' phones: render, serve
     cti ledger verify             账本是否完整 / is the ledger whole
     cti trace REF                 一通电话的经过 / one call as a ladder
     cti seats plan                需要几席 / how many seats are needed
@@ -61,8 +65,8 @@ def main() -> None:
 
 
 for command in (check, run, up, render_command, status, trace, replay, callbacks, seats, dialtest, dialplan, token,
-                recordings, disputes_command, leases, nuisance, plan, export, report, ledger, rate, backup,
-                restore_command, dashboards):  # fmt: skip
+                recordings, disputes_command, leases, nuisance, plan, phones, prompts, export, report, ledger, rate,
+                backup, restore_command, dashboards):  # fmt: skip
     main.add_command(command)
 
 if __name__ == "__main__":

@@ -15,7 +15,9 @@ import click
 
 from cti.directory import Checked, Directory, check_directory
 from cti.directory.divisions import name as division_name
+from cti.phones.book import read_book
 from cti.problem import Problem
+from cti.prompts.catalogue import read_catalogue
 from cti.settings import Settings, check_settings
 
 ZONE: Final = ZoneInfo("Asia/Shanghai")
@@ -52,14 +54,16 @@ def check(folder: Path, as_json: bool) -> None:
     """
     settings, found = check_settings(folder / "site.yaml")
     checked = check_directory(folder, dt.datetime.now(ZONE).date())
-    problems = [*found, *checked.problems]
-    usable = settings is not None and checked.directory is not None
+    catalogue, spoken = read_catalogue(folder)
+    book, handsets = read_book(folder, checked.directory)
+    problems = [*found, *checked.problems, *spoken, *handsets]
+    usable = None not in (settings, checked.directory, catalogue, book)
     if as_json:
-        click.echo(json.dumps(_report(settings, checked, problems), ensure_ascii=False, indent=2))
+        click.echo(json.dumps(_report(usable, checked, problems), ensure_ascii=False, indent=2))
     else:
         for problem in problems:
             click.echo(_coloured(problem), err=True)
-        if settings is not None and checked.directory is not None:
+        if usable and settings is not None and checked.directory is not None:
             click.echo(summary(settings, checked.directory))
         errors, warnings = _count(problems)
         if problems:
@@ -114,10 +118,10 @@ def _count(problems: list[Problem]) -> tuple[int, int]:
     return errors, len(problems) - errors
 
 
-def _report(settings: Settings | None, checked: Checked, problems: list[Problem]) -> dict[str, Any]:
+def _report(usable: bool, checked: Checked, problems: list[Problem]) -> dict[str, Any]:
     errors, warnings = _count(problems)
     return {
-        "ok": settings is not None and checked.directory is not None,
+        "ok": usable,
         "errors": errors,
         "warnings": warnings,
         "problems": [p.as_dict() for p in problems],

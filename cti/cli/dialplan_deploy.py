@@ -27,6 +27,8 @@ from cti.dialtest.stack import Stage, stage
 from cti.directory import Directory
 from cti.log import configure_logging
 from cti.problem import ConfigError
+from cti.prompts.catalogue import load_catalogue
+from cti.prompts.recordings import look
 from cti.share import folder
 from cti.stack.instance import Instance
 from cti.stack.render import render
@@ -134,7 +136,8 @@ async def carry_out(site: Site, plan: Path, stories: Path | None, tell: Callable
             played = await _stories(site, plan, stories)
         return wanted
 
-    await asyncio.to_thread(ensure_sounds, site.instance.place.sounds, site.root, greetings(site.directory))
+    await asyncio.to_thread(ensure_sounds, site.instance.place.sounds, site.root, load_catalogue(site.config),
+                            look(site.config), greetings(site.directory))  # fmt: skip
     done = await deploy(site.running, site.made(plan), prove, tell)
     if done.outcome != "unchanged":
         await site.record(done, played)

@@ -13,6 +13,8 @@ import click
 
 from cti.cli.run import CONFIG, load
 from cti.problem import ConfigError, Problem
+from cti.prompts.catalogue import load_catalogue
+from cti.prompts.recordings import look
 from cti.settings import Settings
 from cti.share import folder
 from cti.stack import placing
@@ -89,7 +91,7 @@ def render_command(out: Path, config: Path | None, at: Path | None, sip: tuple[s
     """
     if (wss is None) != (cert is None) or (cert is None) != (cert_key is None):
         raise click.UsageError("--wss、--cert、--key 须一起给出 / are given together or not at all")
-    _, settings, directory = load(config)
+    where, settings, directory = load(config)
     out = out.absolute()
     etc = at or out
     try:
@@ -104,7 +106,8 @@ def render_command(out: Path, config: Path | None, at: Path | None, sip: tuple[s
                 placing.write(out / KEY, key)
             placing.put(out, made)
             (out / "local.d").mkdir(mode=0o750, exist_ok=True)
-            ensure_sounds(out / "sounds", open_voice(runtime / "root"), greetings(directory))
+            ensure_sounds(out / "sounds", open_voice(runtime / "root"), load_catalogue(where), look(where),
+                          greetings(directory))  # fmt: skip
     except (ConfigError, placing.NotOurs) as why:
         click.echo(str(why), err=True)
         sys.exit(1)

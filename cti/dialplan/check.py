@@ -11,8 +11,10 @@ from cti.dialplan.rules import ALL
 from cti.dialplan.source import Sources, load
 from cti.dialplan.subject import Subject
 from cti.directory import Directory
+from cti.prompts.catalogue import load_catalogue
+from cti.share import folder as folder_of
 from cti.stack.render import Place
-from cti.stack.sounds import SIGNS, SPOKEN, greetings
+from cti.stack.sounds import greetings
 
 SOUNDS = Path("/sounds")
 """stands in for wherever the prompts will lie"""
@@ -57,7 +59,7 @@ def check(folder: Path, directory: Directory, site: str, sounds: Path | None = N
 def prompts(directory: Directory, sounds: Path | None) -> frozenset[str]:
     """The names of all prompts there are, without their endings."""
     if sounds is None:
-        return frozenset((*SIGNS, *SPOKEN, *greetings(directory)))
+        return frozenset((*load_catalogue(folder_of("config")).prompts, *greetings(directory)))
     return frozenset(str(p.relative_to(sounds).with_suffix("")) for p in sounds.rglob("*") if p.is_file())
 
 

@@ -155,7 +155,7 @@ def _plans(folder: Path, documents: dict[str, Document]) -> tuple[tuple[Plan, ..
 
 def _strangers(folder: Path) -> list[Problem]:
     """A misspelt optional file would be ignored in silence."""
-    own = [f"{name}.yaml" for name in _FILES]
+    own = [f"{name}.yaml" for name in (*_FILES, "prompts", "phones")]  # those two are read by whoever needs them
     return [
         Problem(
             str(path),

@@ -14,6 +14,8 @@ import tempfile
 from pathlib import Path
 
 from cti.directory import Directory
+from cti.prompts.catalogue import load_catalogue
+from cti.prompts.recordings import look
 from cti.stack.render import Place, render
 from cti.stack.root import RuntimeRoot
 from cti.stack.sounds import ensure_sounds, greetings
@@ -62,13 +64,13 @@ def modules_of(root: RuntimeRoot) -> Path:
 
 
 def write_configuration(
-    templates: Path, directory: Directory, place: Place, instance_key: bytes, voice: RuntimeRoot | None
+    templates: Path, directory: Directory, place: Place, instance_key: bytes, voice: RuntimeRoot | None, config: Path
 ) -> None:
-    """Fill the state folder: configuration (secrets inside, so readable by the owner alone), prompts (spoken by what
-    ``voice`` has, else signs), empty folders."""
+    """Fill the state folder: configuration (secrets inside, so readable by the owner alone), prompts (those of
+    ``config``, spoken by what ``voice`` has, else signs), empty folders. Raises ConfigError."""
     for name in FOLDERS:
         (place.state / name).mkdir(parents=True, exist_ok=True)
-    ensure_sounds(place.sounds, voice, greetings(directory))
+    ensure_sounds(place.sounds, voice, load_catalogue(config), look(config), greetings(directory))
     place.etc.chmod(0o700)
     for name, text in render(templates, directory, place, instance_key).items():
         (place.etc / name).write_text(text, encoding="utf-8")

@@ -158,7 +158,7 @@ class Instance:
         with ThreadPoolExecutor(1) as pool:  # Cancelled, it is waited for: nothing may write while we undo.
             await loop.run_in_executor(
                 pool, write_configuration, self.templates, self.directory, self.place, self.key,
-                self.root if self.voice else None)  # fmt: skip
+                self.root if self.voice else None, self.config)  # fmt: skip
 
     @classmethod
     def attached(cls, root: RuntimeRoot, state: Path, directory: Directory, templates: Path) -> Instance:

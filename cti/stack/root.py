@@ -36,12 +36,17 @@ from cti.stack.stopping import sigterm_as_interrupt
 __all__ = ["Progress", "RootFailed", "RuntimeRoot", "ensure_root", "ensure_root_with_bar", "open_root", "open_voice"]
 
 SUITE = "forky"
-PACKAGES = ("asterisk", "asterisk-moh-opsound-gsm", "sip-tester", "valkey-server", "prometheus", "espeak-ng")
+PACKAGES = (
+    "asterisk", "asterisk-moh-opsound-gsm", "sip-tester", "valkey-server", "prometheus", "espeak-ng", "baresip-core",
+    "openssl",
+)  # fmt: skip
 CHECKS: dict[str, tuple[str, str]] = {  # program: (argument, what its answer must contain)
     "asterisk": ("-V", "Asterisk 22."),
     "valkey-server": ("--version", "Valkey server v="),
     "sipp": ("-v", "SIPp v"),
     "prometheus": ("--version", "prometheus, version"),
+    "openssl": ("version", "OpenSSL 3."),
+    "baresip": ("-h", "baresip v"),
 }
 LOADERS = (  # (loader, libraries), relative to the root
     ("usr/lib64/ld-linux-x86-64.so.2", "usr/lib/x86_64-linux-gnu"),
@@ -116,12 +121,12 @@ def ensure_root(dest: Path, *, progress: Callable[[Progress], None] | None = Non
 
 
 def open_root(root: Path) -> RuntimeRoot | None:
-    """The root at `root` when it is complete and holds the packages we ask for now, else None. Fast."""
+    """The root at `root` when it is complete and holds all packages we ask for now (perhaps more), else None. Fast."""
     try:
         facts = json.loads((root / FACTS).read_text())
     except (FileNotFoundError, NotADirectoryError, json.JSONDecodeError):
         return None
-    if (facts["suite"], facts["include"]) != (SUITE, list(PACKAGES)):
+    if facts["suite"] != SUITE or not set(PACKAGES) <= set(facts["include"]):
         return None
     versions = {name: entry["version"] for name, entry in facts["packages"].items()}
     return RuntimeRoot(root, versions, facts["mode"])

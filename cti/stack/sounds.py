@@ -1,22 +1,25 @@
-"""Prompts a fresh install has: spoken by espeak-ng where the runtime has it, else plain signs; always some sound.
+"""Prompts made ready to play: recorded ones converted, the others spoken by espeak-ng where the runtime has it, else
+plain signs; always some sound.
 
-Knows: which prompts the dialplan names. Must not know: Asterisk's state. Files are 8 kHz 16-bit mono WAV; a recorded
-file put in the folder is never overwritten.
+Knows: the list (`cti.prompts`), the synthesizer, a folder of sounds. Must not know: who plays them. Files are 8 kHz
+16-bit mono WAV. `made.json` in the folder says what was made of what: a file that is not ours (put there by hand) is
+never overwritten, one of ours is made anew when its text, its recording or the synthesizer changes.
 """
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
-import math
+import json
 import os
-import struct
+import re
 import subprocess
-import wave
-from array import array
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from functools import cache
 from pathlib import Path
 from types import MappingProxyType
+from typing import Final, Literal
 
 import numpy as np
 import structlog
@@ -24,125 +27,49 @@ from numpy.typing import NDArray
 
 from cti.directory import Directory
 from cti.directory.plans import prompt_of
+from cti.prompts.catalogue import Catalogue, Prompt
+from cti.prompts.numbers import spoken
+from cti.prompts.recordings import Recordings, key_of, sha256
+from cti.prompts.wav import RATE, NotSound, encoded, parse, put, read, resampled, to_int16, to_line
 from cti.stack.root import RuntimeRoot
 
 log = structlog.get_logger(__name__)
 
-RATE = 8000
-VOICE = ("-v", "cmn", "-s", "150")
-"""how espeak-ng speaks: Mandarin, words a minute"""
-SIGNS: dict[str, tuple[tuple[int, int], ...]] = {
-    "xfer-failed": ((950, 180), (0, 80), (700, 180), (0, 80), (450, 250)),
-    "xfer-refused": ((450, 250), (0, 120), (450, 250)),
-    "xfer-asked": ((700, 120), (0, 60), (950, 120)),
-    "room-in": ((700, 90), (0, 40), (950, 90)),
-    "room-out": ((950, 90), (0, 40), (700, 90)),
-    "room-word": ((950, 90), (0, 40), (950, 90)),
-    "room-muted": ((700, 120), (0, 60), (450, 250)),
-    "room-heard": ((450, 120), (0, 60), (700, 250)),
-    "room-remind": ((950, 120), (0, 120), (950, 120), (0, 120), (950, 120)),
-}
-"""(Hz, ms) of the short signs whispered to a seat"""
-SPOKEN: dict[str, str] = {
-    "goodbye": "感谢您的来电，再见。",
-    "sorry": "很抱歉，现在没有人能接听您的电话，我们会尽快回电给您。遇到危险请直接拨打幺幺零。",
-    "unknown-number": "您拨打的号码不存在，请核对后再拨。",
-    "confirm": "联动热线转来电话，接听请按一。",
-    "why-busy": "对方忙。",
-    "why-noanswer": "对方无人接听。",
-    "why-declined": "对方拒接。",
-    "why-unreachable": "对方话机不在线。",
-    "why-no-number": "对方号码是空号。",
-    "why-congested": "线路拥塞。",
-    "why-trunk-down": "中继不通。",
-    "why-trunk-full": "中继已占满。",
-    "why-unconfirmed": "对方没有确认接听。",
-    "why-vanished": "对方接听后即断。",
-    "why-cut": "转接被中断。",
-    "why-transfer-running": "正在转接。",
-    "why-not-your-call": "不是您的来电。",
-    "why-no-route": "没有可转的路由。",
-    "why-bounce": "来电从该平台转来，不能转回，请用三方通话。",
-    "why-three-takers": "来电已经过三个座席，不能再转，请用三方通话。",
-    "why-room-open": "正在三方通话。",
-    "why-no-room": "没有三方通话。",
-    "why-not-in-room": "您不在此通话中。",
-    "why-room-full": "已有第四方在通话中。",
-    "why-member-rings": "正在呼叫另一方。",
-    "why-no-voice": "第四方不参与决定。",
-    "why-said-110": "对方提出由幺幺零受理，请确认或另行表态。",
-    "why-said-12345": "对方提出由幺二三四五受理，请确认或另行表态。",
-    "why-said-undecided": "对方表示未能商定，请确认或另行表态。",
-    "why-said-guidance": "对方表示均不属职责，请确认或另行表态。",
-    "why-caller-gone": "来电人已挂机。",
-    "why-dedicated-only": "专席只接对方平台转来的电话。",
-    "seat-agent": "请输入工号，按井号结束。",
-    "seat-pin": "请输入口令，按井号结束。",
-    "seat-login": "已登录，已就绪。",
-    "seat-out": "已退出。",
-    "seat-paused": "已置忙。",
-    "seat-ready": "已就绪。",
-    "seat-training": "培训状态。",
-    "seat-refused": "不能办理。",
-    "why-wrong-pin": "工号或口令不对。",
-    "why-login-locked": "口令错误过多，请十分钟后再试。",
-    "why-login-away": "暂时不能登录，请稍后再试。",
-    "why-seat-taken": "座席上已有人登录。",
-    "why-agent-elsewhere": "已在另一座席登录。",
-    "why-not-logged-in": "座席未登录。",
-    "why-seat-lent": "座席已借出。",
-    "why-unknown-reason": "没有这个置忙原因。",
-    "why-seat-left": "座席已挂机。",
-    "why-not-open": "未开放一键转接，须先启动应急联动方案。",
-    "drill": "演练，演练，这是演练。",
-    "duty-press": "收到请按一。",
-    "duty-thanks": "已确认，谢谢。",
-    "sorry-full": "很抱歉，现在来电很多，线路已满，我们会尽快回电给您。遇到危险请直接拨打幺幺零。",
-    "sorry-closed": "现在不是服务时间，我们会在服务时间给您回电。遇到危险请直接拨打幺幺零。",
-    "nuisance": "您的号码在骚扰来电名单内，紧急情况请按一，或拨幺幺零，其他事项请不要挂机，接通后可以申诉。",
-    "overflow": "座席正忙，已为您转到另一队列，请稍候。",
-    "callback-offer": "按一，保留排位，轮到您时给您回电。",
-    "callback-kept": "已保留您的排位，轮到您时我们会打给您，请保持电话畅通，再见。",
-    "callback-none": "没有显示您的号码，无法回电，请继续等待。",
-    "callback-task": "回电任务，正在呼叫来电人。",
-    **{f"place-{n}": f"您排在第{zh}位。" for n, zh in enumerate("一二三四五", 1)},
-    "place-more": "您前面还有五位以上。",
-    **{f"wait-{n}": f"预计等待{zh}分钟。" for n, zh in ((1, "不到一"), (2, "约两"), (5, "约五"), (10, "约十"))},
-    "wait-more": "预计等待十分钟以上。",
-}
+VOICES: Final[Mapping[str, tuple[str, ...]]] = {"zh": ("-v", "cmn", "-s", "150"), "en": ("-v", "en-gb", "-s", "150")}
+"""how espeak-ng speaks: Mandarin, English; words a minute"""
+MADE: Final = "made.json"
+HEADROOM: Final = 0.7
+"""the synthesizer speaks at full scale, and a resampled peak may be higher than the highest sample"""
+NEEDED: Final = (1, 52)
+"""espeak-ng's version: Mandarin tones are wrong in older ones"""
+Kind = Literal["recorded", "made", "sign"]
 SPARE: tuple[tuple[int, int], ...] = ((600, 250), (0, 100), (500, 250), (0, 100), (400, 400))
 """instead of speech when no synthesizer is there"""
 
 
+@dataclass(frozen=True, slots=True)
+class Made:
+    """One file of the folder. ``of``: digest of all it was made of; ``sha256``: the file's own."""
+
+    kind: Kind
+    of: str
+    sha256: str
+    seconds: float
+
+
 def tone(steps: tuple[tuple[int, int], ...], level: float = 0.3) -> bytes:
     """16-bit samples of a sequence of (Hz, ms), edges rounded so that it does not click."""
-    out = array("h")
+    out = []
     for hertz, ms in steps:
-        count = RATE * ms // 1000
-        for i in range(count):
-            edge = min(1.0, i / 80, (count - i) / 80)
-            out.append(int(32767 * level * edge * math.sin(2 * math.pi * hertz * i / RATE)) if hertz else 0)
-    return out.tobytes()
+        at = np.arange(RATE * ms // 1000)
+        edge = np.minimum(1.0, np.minimum(at / 80, (len(at) - at) / 80))
+        out.append((32767 * level * edge * np.sin(2 * np.pi * hertz * at / RATE)).astype(np.int16))
+    return np.concatenate(out).tobytes()
 
 
 MELODY = (
-    261.6,
-    329.6,
-    392.0,
-    329.6,
-    293.7,
-    349.2,
-    440.0,
-    349.2,
-    246.9,
-    293.7,
-    392.0,
-    293.7,
-    261.6,
-    329.6,
-    392.0,
-    523.3,
-)
+    261.6, 329.6, 392.0, 329.6, 293.7, 349.2, 440.0, 349.2, 246.9, 293.7, 392.0, 293.7, 261.6, 329.6, 392.0, 523.3,
+)  # fmt: skip
 """Hz, one note a beat; above it the octave and the fifth. Ours, so that a caller hears music from the first packet:
 the packaged pieces begin with 0.6 s of silence (measured with `cti dialtest queue`)"""
 BEAT_MS = 420
@@ -150,18 +77,16 @@ BEAT_MS = 420
 
 def melody() -> bytes:
     """Waiting music, 16-bit samples: plucked notes that never quite die away, so that no moment of it is silence."""
-    out = array("h")
     count = RATE * BEAT_MS // 1000
+    t = np.arange(count) / RATE
+    out = []
     for beat, hertz in enumerate(MELODY * 4):
-        before = (MELODY * 4)[beat - 1]
-        for i in range(count):
-            t = i / RATE
-            value = 0.0
-            for base, level in ((hertz, 0.25 + 0.75 * math.exp(-3 * t)), (before, 0.25 * (1 - i / count))):
-                for multiple, share in ((1.0, 0.5), (1.5, 0.25), (2.003, 0.25)):
-                    value += level * share * math.sin(2 * math.pi * base * multiple * (t + beat * BEAT_MS / 1000))
-            out.append(int(32767 * 0.22 * value))
-    return out.tobytes()
+        before, value = (MELODY * 4)[beat - 1], np.zeros(count)
+        for base, level in ((hertz, 0.25 + 0.75 * np.exp(-3 * t)), (before, 0.25 * (1 - np.arange(count) / count))):
+            for multiple, share in ((1.0, 0.5), (1.5, 0.25), (2.003, 0.25)):
+                value += level * share * np.sin(2 * np.pi * base * multiple * (t + beat * BEAT_MS / 1000))
+        out.append((32767 * 0.22 * value).astype(np.int16))
+    return np.concatenate(out).tobytes()
 
 
 def greetings(directory: Directory) -> dict[str, str]:
@@ -170,68 +95,136 @@ def greetings(directory: Directory) -> dict[str, str]:
     return made | {prompt_of(text): text for plan in directory.plans for text in plan.texts}
 
 
-def ensure_sounds(folder: Path, root: RuntimeRoot | None, more: Mapping[str, str] = MappingProxyType({}), *,
-                  spare: tuple[tuple[int, int], ...] = SPARE) -> None:  # fmt: skip
-    """Make every prompt that is missing, ``more`` as well; without a root, or its synthesizer, signs (``spare``) stand
-    in."""
+def ensure_sounds(folder: Path, root: RuntimeRoot | None, catalogue: Catalogue, recordings: Recordings,
+                  more: Mapping[str, str] = MappingProxyType({}), *,
+                  step: Callable[[str], None] = lambda _: None) -> dict[str, Made]:  # fmt: skip
+    """Every prompt of the list, and ``more`` (texts by name), ready in ``folder``; those by key. Without a root, or its
+    synthesizer, signs stand in. A recording that cannot be read is logged, and the made prompt stands."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "wait").mkdir(exist_ok=True)
     if not any((folder / "wait").iterdir()):
-        _write(folder / "wait" / "wait.wav", melody())
-    for name, steps in SIGNS.items():
-        _write(folder / f"{name}.wav", tone(steps))
-    for name, text in {**SPOKEN, **more}.items():
-        if not (folder / f"{name}.wav").exists():
-            _write(folder / f"{name}.wav", (_speak(text, root) if root else None) or tone(spare))
+        put(folder / "wait" / "wait.wav", _file(melody()))
+    before, now = made_of(folder), dict[str, Made]()
+    for prompt in (*catalogue.prompts.values(), *(Prompt.model_construct(name=n, zh=t) for n, t in more.items())):
+        for language in ("zh", "en") if prompt.en is not None else ("zh",):
+            key = key_of(prompt.name, language)
+            one = _ensure(folder, key, prompt, language, root, recordings, before.get(key))
+            if one is not None:
+                now[key] = one
+            step(key)
+    if now != before:
+        text = json.dumps({key: asdict(one) for key, one in sorted(now.items())}, indent=1)
+        put(folder / MADE, (text + "\n").encode())
+    return now
 
 
-def _write(path: Path, samples: bytes) -> None:
-    if path.exists():
-        return
-    partial = path.with_suffix(".part")
-    with wave.open(str(partial), "wb") as out:
-        out.setnchannels(1)
-        out.setsampwidth(2)
-        out.setframerate(RATE)
-        out.writeframes(samples)
-    partial.rename(path)
+def made_of(folder: Path) -> dict[str, Made]:
+    """What the folder says of its files; empty where it says nothing we understand."""
+    try:
+        return {key: Made(**one) for key, one in json.loads((folder / MADE).read_text(encoding="utf-8")).items()}
+    except (OSError, ValueError, TypeError, AttributeError):
+        return {}
 
 
-def _speak(text: str, root: RuntimeRoot) -> bytes | None:
+def _ensure(folder: Path, key: str, prompt: Prompt, language: str, root: RuntimeRoot | None, recordings: Recordings,
+            was: Made | None) -> Made | None:  # fmt: skip
+    path = folder / f"{key}.wav"
+    there = path.exists()
+    if there and (was is None or sha256(path.read_bytes()) != was.sha256):
+        return None  # put there by hand
+    kind, of = _wanted(key, prompt, language, root, recordings)
+    if there and was is not None and (was.of == of or (kind == "sign" and was.kind == "made" and not prompt.tones)):
+        return was  # the same as ever; or nobody here can speak it again
+    line: NDArray[np.int16] | None = None
+    if kind == "recorded":
+        try:
+            line = to_line(read(recordings.files[key]))
+        except (NotSound, OSError) as why:
+            log.warning("prompt_recording_unreadable", file=str(recordings.files[key]), why=str(why))
+            kind, of = _wanted(key, prompt, language, root, Recordings(recordings.folder))
+    if kind == "made" and root is not None:
+        samples = _speak(spoken(_text(prompt, language)), language, root)
+        if samples is None:
+            kind, of = "sign", _digest("sign", SPARE)
+        else:
+            line = np.frombuffer(samples, "<i2").astype(np.int16)
+    if line is None:
+        line = _sign(prompt.tones or SPARE)
+    data = encoded(line, "wav")
+    path.parent.mkdir(exist_ok=True)
+    put(path, data)
+    return Made(kind, of, sha256(data), round(len(line) / RATE, 3))
+
+
+def _wanted(key: str, prompt: Prompt, language: str, root: RuntimeRoot | None,
+            recordings: Recordings) -> tuple[Kind, str]:  # fmt: skip
+    if key in recordings.files:
+        return "recorded", _digest("recorded", sha256(recordings.files[key].read_bytes()))
+    if prompt.tones:
+        return "sign", _digest("sign", prompt.tones)
+    if root is None:
+        return "sign", _digest("sign", SPARE)
+    return "made", _digest("made", VOICES[language], spoken(_text(prompt, language)))
+
+
+def _text(prompt: Prompt, language: str) -> str:
+    return (prompt.zh if language == "zh" else prompt.en) or ""
+
+
+def _digest(*parts: object) -> str:
+    return hashlib.blake2s(repr(parts).encode(), digest_size=12).hexdigest()
+
+
+@cache
+def _sign(steps: tuple[tuple[int, int], ...]) -> NDArray[np.int16]:
+    return np.frombuffer(tone(steps), np.int16)
+
+
+def _file(samples: bytes) -> bytes:
+    return encoded(np.frombuffer(samples, np.int16), "wav")
+
+
+def voice_version(root: RuntimeRoot) -> tuple[int, ...] | None:
+    """The synthesizer's version; None: there is none."""
+    try:
+        argv = root.argv("espeak-ng", "--version")
+        done = subprocess.run(argv, env=_environment(root), capture_output=True, text=True, timeout=20, check=False)
+    except OSError:
+        return None
+    found = re.search(r"(\d+)\.(\d+)(?:\.(\d+))?", done.stdout + done.stderr)
+    return tuple(int(part) for part in found.groups(default="0")) if found else None
+
+
+def _speak(text: str, language: str, root: RuntimeRoot) -> bytes | None:
     """The text's samples. Made once a root: they are kept beside it, for the synthesis takes some 60 ms."""
     if root.path.parent == root.path:  # this system itself: nothing is put beside it
-        return _synthesize(text, root)
-    digest = hashlib.blake2s(f"{VOICE} {text}".encode(), digest_size=12).hexdigest()
-    kept = root.path.parent / "prompts" / f"{digest}.wav"
-    with contextlib.suppress(FileNotFoundError), wave.open(str(kept), "rb") as made:
-        return made.readframes(made.getnframes())
-    samples = _synthesize(text, root)
+        return _synthesize(text, language, root)
+    kept = root.path.parent / "prompts" / f"{_digest('sinc', HEADROOM, VOICES[language], text)}.wav"
+    with contextlib.suppress(OSError, NotSound):
+        sound = parse(kept.read_bytes())
+        if sound.plays:
+            return to_int16(sound.samples).tobytes()
+    samples = _synthesize(text, language, root)
     if samples is not None:
         with contextlib.suppress(OSError):  # a root nobody may write beside: spoken anew each time
             kept.parent.mkdir(exist_ok=True)
-            _write(kept, samples)
+            put(kept, _file(samples))
     return samples
 
 
-def _synthesize(text: str, root: RuntimeRoot) -> bytes | None:
+def _synthesize(text: str, language: str, root: RuntimeRoot) -> bytes | None:
     try:
-        argv = root.argv("espeak-ng", *VOICE, "--stdout", text)
+        argv = root.argv("espeak-ng", *VOICES[language], "--stdout", text)
     except FileNotFoundError:
         return None
-    environment = {**os.environ, "ESPEAK_DATA_PATH": str(root.libraries / "espeak-ng-data")}
-    done = subprocess.run(argv, env=environment, capture_output=True, timeout=20, check=False)
+    done = subprocess.run(argv, env=_environment(root), capture_output=True, timeout=20, check=False)
     if done.returncode or len(done.stdout) < 1000:
         log.warning("prompt_not_spoken", why=done.stderr.decode(errors="replace").strip()[-200:])
         return None
     header, sound = done.stdout[:44], done.stdout[44 : 44 + (len(done.stdout) - 44) // 2 * 2]
-    rate: int = struct.unpack("<I", header[24:28])[0]
-    return _resample(np.frombuffer(sound, np.int16), rate).tobytes()
+    rate = int.from_bytes(header[24:28], "little")  # a stream: its sizes are not to be believed
+    return to_int16(HEADROOM * resampled(np.frombuffer(sound, "<i2").astype(np.float64) / 32768, rate)).tobytes()
 
 
-def _resample(samples: NDArray[np.int16], rate: int) -> NDArray[np.int16]:
-    """To 8 kHz: a moving average against aliasing, then linear interpolation. Speech for a prompt, not for a studio."""
-    width = max(1, round(rate / RATE))
-    smooth = np.convolve(samples.astype(np.float64), np.full(width, 1 / width))[: len(samples)]
-    at = np.arange(int(len(samples) * RATE / rate)) * (rate / RATE)
-    made: NDArray[np.int16] = np.interp(at, np.arange(len(samples)), smooth).astype(np.int16)
-    return made
+def _environment(root: RuntimeRoot) -> dict[str, str]:
+    return {**os.environ, "ESPEAK_DATA_PATH": str(root.libraries / "espeak-ng-data")}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import subprocess
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 
 from cti.stack.netports import LOOPBACK, free_tcp_port
 from cti.stack.prometheus import prometheus_child
-from cti.stack.root import CHECKS, RootFailed, RuntimeRoot, ensure_root, main, open_root
+from cti.stack.root import CHECKS, PACKAGES, SUITE, RootFailed, RuntimeRoot, ensure_root, main, open_root
 from cti.stack.supervise import Child, Supervisor
 from cti.stack.valkey import valkey_child
 
@@ -39,6 +40,17 @@ def test_each_program_answers(root: RuntimeRoot, program: str) -> None:
 def test_the_versions_are_known(root: RuntimeRoot) -> None:
     assert root.versions["asterisk"].removeprefix("1:").startswith("22.")
     assert {"valkey-server", "sip-tester", "prometheus", "libc6"} <= set(root.versions)
+
+
+def test_a_root_that_holds_more_is_as_good_and_one_that_lacks_a_package_is_not(tmp_path: Path) -> None:
+    def facts(*include: str) -> None:
+        (tmp_path / "hotline-runtime.json").write_text(
+            json.dumps({"suite": SUITE, "include": include, "mode": "root", "packages": {}}))  # fmt: skip
+
+    facts(*PACKAGES, "one-more")
+    assert open_root(tmp_path) is not None
+    facts(*PACKAGES[1:])
+    assert open_root(tmp_path) is None
 
 
 def test_a_missing_program_is_named(root: RuntimeRoot) -> None:

@@ -16,7 +16,9 @@ from cti.dialplan.stories.model import Story, StoryFile, parties, some
 from cti.directory import Directory
 from cti.ladder import WORDS
 from cti.problem import ConfigError, Problem, did_you_mean
-from cti.stack.sounds import SIGNS, SPOKEN, greetings
+from cti.prompts.catalogue import load_catalogue
+from cti.share import folder
+from cti.stack.sounds import greetings
 from cti.yamlfile import Document, load
 from cti.yamlmodel import validate
 
@@ -123,7 +125,7 @@ def _checked(story: Story, n: int, document: Document, directory: Directory,
             yield document.problem(
                 (*root, *way), f"这个故事里没有 {who} / {who} is not in this story",
                 f"这里有 / here: {', '.join(there)}；或在 given 写明它 / or name it in given")  # fmt: skip
-    prompts = [*SPOKEN, *SIGNS, *greetings(directory)]
+    prompts = [*load_catalogue(folder("config")).prompts, *greetings(directory)]
     facts = [*WORDS, *RECORDS, *events.BY_NAME]
     for m, step in enumerate(story.steps):
         for k, expect in enumerate(step.then):

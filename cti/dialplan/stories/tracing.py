@@ -6,13 +6,15 @@ Knows: the lines of `VERBOSE`. Must not know: stories, phones.
 from __future__ import annotations
 
 import re
+import wave
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from cti.prompts.catalogue import load_catalogue
 from cti.stack.instance import Instance
-from cti.stack.sounds import ensure_sounds, greetings
+from cti.stack.sounds import greetings, tone
 
 STEP: Final = re.compile(
     r"^\[(?P<at>[^\]]+)\] VERBOSE\[\d+\](?:\[(?P<call>C-[0-9a-f]+)\])? \S+: +(?:-- )?Executing "
@@ -52,7 +54,14 @@ class Traced(Instance):
 
     async def _write(self) -> None:
         # Stories wait for prompts to end more than for anything else; which one is played is told by its name.
-        ensure_sounds(self.place.sounds, None, greetings(self.directory), spare=BRIEF)
+        # Put there before, they count as a site's own, and nothing is made in their stead.
+        self.place.sounds.mkdir(parents=True, exist_ok=True)
+        samples = tone(BRIEF)
+        for prompt in load_catalogue(self.config).prompts.values():
+            if not prompt.tones:
+                _put(self.place.sounds / f"{prompt.name}.wav", samples)
+        for name in greetings(self.directory):
+            _put(self.place.sounds / f"{name}.wav", samples)
         await super()._write()
         logger, main = self.place.etc / "logger.conf", self.place.etc / "asterisk.conf"
         logger.write_text(logger.read_text(encoding="utf-8") + "trace => verbose(5)\n", encoding="utf-8")
@@ -62,6 +71,14 @@ class Traced(Instance):
     @property
     def trace_file(self) -> Path:
         return self.place.state / "log" / "trace"
+
+
+def _put(path: Path, samples: bytes) -> None:
+    with wave.open(str(path), "wb") as out:
+        out.setnchannels(1)
+        out.setsampwidth(2)
+        out.setframerate(8000)
+        out.writeframes(samples)
 
 
 class Trace:
