@@ -86,7 +86,7 @@ def check_command(
     console = Console(stderr=True)
     try:
         with console.status("读拨号方案 / reading the dialplan"):
-            checked = check(here, directory, settings.site.code, sounds)
+            checked = check(here, directory, settings.site.code, sounds, place)
     except (OSError, UnicodeDecodeError, ConfigError) as why:
         click.echo(f"读不了 / cannot be read: {why}", err=True)
         sys.exit(1)

@@ -146,7 +146,7 @@ async def carry_out(site: Site, plan: Path, stories: Path | None, tell: Callable
 
 def _check(site: Site, plan: Path) -> None:
     try:
-        found = check(plan, site.directory, site.instance.site).findings
+        found = check(plan, site.directory, site.instance.site, config=site.config).findings
     except (OSError, UnicodeDecodeError) as why:
         raise NotDeployed(f"拨号方案读不了 / the dialplan cannot be read: {why}") from None
     if found:

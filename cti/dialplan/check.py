@@ -12,7 +12,7 @@ from cti.dialplan.source import Sources, load
 from cti.dialplan.subject import Subject
 from cti.directory import Directory
 from cti.prompts.catalogue import load_catalogue
-from cti.share import folder as folder_of
+from cti.share import folder as shipped
 from cti.stack.render import Place
 from cti.stack.sounds import greetings
 
@@ -33,10 +33,12 @@ class Checked:
     sources: Sources
 
 
-def check(folder: Path, directory: Directory, site: str, sounds: Path | None = None) -> Checked:
-    """The dialplan in ``folder`` for this site; ``sounds``: a folder of prompts to look in, else those a fresh
-    install has.
-    Raises OSError, UnicodeDecodeError."""
+def check(
+    folder: Path, directory: Directory, site: str, sounds: Path | None = None, config: Path | None = None
+) -> Checked:
+    """The dialplan in ``folder`` for this site. ``sounds``: a folder of prompts to look in, else what a fresh
+    install with
+    this ``config`` has. Raises OSError, UnicodeDecodeError, `ConfigError`."""
     told = Place(
         site=site,
         etc=Path("/etc/asterisk"),
@@ -53,13 +55,13 @@ def check(folder: Path, directory: Directory, site: str, sounds: Path | None = N
         data=NOWHERE,
         sbin=NOWHERE,
     )
-    return check_sources(load(folder, directory, told, KEY), prompts(directory, sounds), str(told.sounds))
+    return check_sources(load(folder, directory, told, KEY), prompts(directory, sounds, config), str(told.sounds))
 
 
-def prompts(directory: Directory, sounds: Path | None) -> frozenset[str]:
+def prompts(directory: Directory, sounds: Path | None, config: Path | None = None) -> frozenset[str]:
     """The names of all prompts there are, without their endings."""
     if sounds is None:
-        return frozenset((*load_catalogue(folder_of("config")).prompts, *greetings(directory)))
+        return frozenset((*load_catalogue(config or shipped("config")).prompts, *greetings(directory)))
     return frozenset(str(p.relative_to(sounds).with_suffix("")) for p in sounds.rglob("*") if p.is_file())
 
 

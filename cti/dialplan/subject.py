@@ -20,6 +20,7 @@ from cti.dialplan.values import Shape, Values
 FEATURE = re.compile(r"[^,]*,[^,]*,\s*([A-Za-z]+)\((.*)\)\s*\Z")
 CONTEXT = re.compile(r"^ *(?:subscribe_)?context *= *([\w-]+)", re.MULTILINE)
 GOES = re.compile(r"\b(?:Goto|Gosub)\(([\w-]+),([\w-]+),")
+HERE = re.compile(r"\$\{PRIORITY\}|\$\[\$\{PRIORITY\} *([+-] *\d+)\]")
 STARTUP = re.compile(r"Local/([\w-]+)@([\w-]+)")
 
 
@@ -99,6 +100,12 @@ class Subject:
         for context in dict.fromkeys(c.name for c in contexts):
             extensions += self._extensions(context, lead, missing if exact else [])
         steps: list[Step] = []
+        if match := HERE.fullmatch(lead.priority):  # counted from this step
+            wanted = str(here.priority + int((match[1] or "0").replace(" ", "")))
+            steps = [s for e in extensions if (s := e.at(wanted))]
+            if not steps:
+                missing.append(("priority-unknown", wanted, here.line, ()))
+            return Comes(tuple(steps), tuple(extensions), tuple(missing), exact)
         for shape in self._shapes(lead.priority, here) if extensions else ():
             found_ = [s for e in extensions if "*" not in shape.text and (s := e.at(shape.text))]
             steps += found_

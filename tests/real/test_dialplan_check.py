@@ -9,9 +9,11 @@ import json
 import os
 import re
 import shutil
+import ssl
 import sys
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,7 @@ from cti.dialplan import known
 from cti.dialplan.load import LISTED
 from cti.directory import Directory
 from cti.share import folder
+from cti.stack import netports
 from cti.stack.instance import Instance
 from cti.stack.root import RuntimeRoot
 
@@ -76,8 +79,11 @@ async def test_what_asterisk_alone_refuses_is_told_at_its_line(runtime_root: Run
     code, report = await checked(runtime_root, "--dialplan", str(copy))
     assert code == 1
     found = {(f["file"], f["line"]) for f in report["findings"] if f["code"] == "asterisk"}
-    wrong = {"pjsip.conf.j2": "qualify_tmieout", "queues.conf.j2": "rrmemmory", "features.conf.j2":
-    "featuredigittimeuot"}
+    wrong = {
+        "pjsip.conf.j2": "qualify_tmieout",
+        "queues.conf.j2": "rrmemmory",
+        "features.conf.j2": "featuredigittimeuot",
+    }
     for name, word in wrong.items():
         line = next(n for n, text in enumerate((copy / name).read_text().splitlines(), 1) if word in text)
         assert (name, line) in found, report["findings"]
@@ -92,7 +98,21 @@ async def test_the_known_names_and_a_browsers_seat(
     WebSocket, and its answer to a REGISTER is the challenge of its own endpoint."""
     seats = tuple(s.model_copy(update={"webrtc": s.number == "1001"}) for s in directory.seats)
     site = directory.model_copy(update={"seats": seats})
-    async with Instance(runtime_root, tmp_path / "s", site, CONFIG, DIALPLAN, service=False, redis=9) as instance:
+    cert, key, port = tmp_path / "cert.pem", tmp_path / "key.pem", netports.free_tcp_port()
+    made = await asyncio.create_subprocess_exec(
+        *runtime_root.argv(
+            "openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"
+        ),
+        *("-days", "1", "-subj", "/CN=localhost", "-keyout", str(key), "-out", str(cert), "-config", "/dev/null"),
+    )
+    assert await made.wait() == 0
+
+    class WithTls(Instance):
+        def _lay_out(self) -> None:
+            super()._lay_out()
+            self.place = replace(self.place, wss=("127.0.0.1", port), cert=cert, cert_key=key)
+
+    async with WithTls(runtime_root, tmp_path / "s", site, CONFIG, DIALPLAN, service=False, redis=9) as instance:
 
         async def says(command: str) -> str:
             process = await asyncio.create_subprocess_exec(
@@ -122,11 +142,13 @@ async def test_the_known_names_and_a_browsers_seat(
         assert {"ws", "wss"} <= set(
             re.findall(r"^Transport: +(\S+)", await says("pjsip show transports"), re.MULTILINE)
         )
-        status = await _register(instance.ports.web)
-        assert status.startswith("SIP/2.0 401") and "WWW-Authenticate: Digest" in status, status
+        for url, tls in ((f"http://127.0.0.1:{instance.ports.web}", None), (f"https://localhost:{port}", cert)):
+            status = await _register(url, tls)
+            assert status.startswith("SIP/2.0 401") and "WWW-Authenticate: Digest" in status, status
 
 
-async def _register(port: int) -> str:
+async def _register(url: str, cert: Path | None) -> str:
+    trusted = ssl.create_default_context(cafile=str(cert)) if cert else True
     lines = [
         "REGISTER sip:127.0.0.1 SIP/2.0",
         "Via: SIP/2.0/WS a.invalid;branch=z9hG4bK1",
@@ -144,7 +166,7 @@ async def _register(port: int) -> str:
     async with (
         aiohttp.ClientSession() as session,
         session.ws_connect(
-            f"http://127.0.0.1:{port}/ws", protocols=("sip",), timeout=aiohttp.ClientWSTimeout(ws_close=2)
+            f"{url}/ws", protocols=("sip",), ssl=trusted, timeout=aiohttp.ClientWSTimeout(ws_close=2)
         ) as ws,
     ):
         await ws.send_str("\r\n".join(lines))

@@ -79,6 +79,8 @@ CASES: list[tuple[str, str, str]] = [
     ("unreachable", "exten => _X.,1,Hangup()\n same => n,NoOp() <<" + END, "exten => _X.,1,NoOp()" + END),
     ("priority", "exten => _X.,2,Hangup() <<", "exten => _X.,1,Hangup()"),
     ("loop", "exten => _X.,1(l),NoOp()\n same => n,Goto(l) <<", "exten => _X.,1(l),Wait(1)\n same => n,Goto(l)"),
+    ("loop", "exten => _X.,1,Answer()\n same => n,Goto(${PRIORITY}) <<", "exten => _X.,1,Goto($[${PRIORITY}+1])" + END),
+    ("priority-unknown", "exten => _X.,1,Goto($[${PRIORITY}+7]) <<", "exten => _X.,1,Goto($[${PRIORITY} + 1])" + END),
     (
         "loop",
         "exten => _X.,1,Set(N=0)\n same => n(l),GotoIf($[${N}<3]?l) <<" + END,
@@ -150,6 +152,11 @@ CASES: list[tuple[str, str, str]] = [
         'exten => _X.,1,NoOp($["${UNIQUEID}"="a"])' + END,
     ),
     ("expression", 'exten => _X.,1,NoOp($["a" "b"]) <<' + END, "exten => _X.,1,NoOp($[(1+2)*-3 >= 4 & !0])" + END),
+    (
+        "argument-missing",
+        "exten => _X.,1,NoOp(${IF($[1=1],a:b)}) <<" + END,
+        "exten => _X.,1,NoOp(${IF($[1=1]?a:b)})" + END,
+    ),
     ("brackets", "exten => _X.,1,NoOp({EXTEN}) <<" + END, "exten => _X.,1,NoOp(${EXTEN})" + END),
     ("brackets", "exten => _X.,1,NoOp($EXTEN}) <<" + END, 'exten => _X.,1,NoOp($["${EXTEN}"=~"^[0-9]{1,3}$"])' + END),
     (

@@ -173,3 +173,23 @@ def test_the_notes_tell_what_the_files_cannot(config: Path, out: Path) -> None:
     said = run(config, out).output
     for word in ("TZ=UTC", "cel.csv", "0.0.0.0:5060"):
         assert word in said
+
+
+def test_a_browsers_seat_has_its_transports_and_the_others_are_as_they_were(config: Path, out: Path) -> None:
+    assert run(config, out).exit_code == 0
+    before = contents(out)
+    assert "enabled = no" in before["http.conf"] and "protocol = ws" not in before["pjsip.conf"]
+    seats = config / "seats.yaml"
+    seats.write_text(seats.read_text().replace('"1002", platform', '"1002", webrtc: true, platform'))
+    result = run(config, out)
+    changed = [line.split()[1] for line in statuses(result)]
+    assert changed == ["http.conf", "pjsip.conf", "rtp.conf"], result.output
+    made = contents(out)
+    assert "[1002](browser)\n" in made["pjsip.conf"] and "[1001](phone)\n" in made["pjsip.conf"]
+    assert "protocol = wss" in made["pjsip.conf"] and "icesupport = yes" in made["rtp.conf"]
+    http = made["http.conf"].partition("[general]")[2]
+    assert "enabled = yes\nbindaddr = 127.0.0.1\n" in http and "tls" not in http
+    tls = ("--wss", "0.0.0.0:8089", "--cert", "/c.pem", "--key", "/k.pem")
+    assert run(config, out, *tls).exit_code == 0
+    assert "tlsbindaddr = 0.0.0.0:8089\ntlscertfile = /c.pem\ntlsprivatekey = /k.pem" in contents(out)["http.conf"]
+    assert run(config, out, *tls[:4]).exit_code == 2 and run(config, out, *tls[2:]).exit_code == 2

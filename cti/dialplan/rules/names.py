@@ -66,6 +66,22 @@ def argument_missing(subject: Subject) -> Iterator[Finding]:
                 )
 
 
+def if_without_branches(subject: Subject) -> Iterator[Finding]:
+    """`IF()` that has no question mark: always empty."""
+    for step in subject.steps:
+        try:
+            bad = [r for r in refs(parse(step.args)) if r.name in ("IF", "IFTIME") and branches(r.args or "") is None]
+        except BadText:
+            continue
+        if bad:
+            yield subject.finding(
+                step,
+                "argument-missing",
+                f"IF 缺分支 / has no branches: {(bad[0].args or '')[:40]}",
+                "${IF(condition?a:b)}",
+            )
+
+
 def _missing(call: Call) -> str:
     parts = split(call.args, quotes=False)
     need = known.NEEDS.get(call.app, 0)
@@ -87,4 +103,4 @@ def _missing(call: Call) -> str:
     return ""
 
 
-RULES = (application_unknown, function_unknown, argument_missing)
+RULES = (application_unknown, function_unknown, argument_missing, if_without_branches)
