@@ -59,13 +59,14 @@ def main() -> None:
     cti export calls --from 2026-11-01   批量导出 / in bulk, CSV or Parquet
     cti ledger archive            归档、保留期 / archives, retention
     cti backup DIR                备份、恢复 / back up; restore BACKUP
+    cti dialplan test             按故事测试拨号方案 / the dialplan's stories, played
     cti dialtest onekey-12345-110 拨测 / real calls with test phones
     """
 
 
-for command in (check, run, up, render_command, status, trace, replay, callbacks, seats, dialtest, token, recordings,
-                disputes_command, leases, nuisance, plan, phones, prompts, export, report, ledger, rate,
-                backup, restore_command, dashboards, dialplan):  # fmt: skip
+for command in (check, run, up, render_command, status, trace, replay, callbacks, seats, dialtest, dialplan, token,
+                recordings, disputes_command, leases, nuisance, plan, phones, prompts, export, report, ledger, rate,
+                backup, restore_command, dashboards):  # fmt: skip
     main.add_command(command)
 
 if __name__ == "__main__":

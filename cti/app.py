@@ -58,6 +58,7 @@ from cti.web.answer_rate import AnswerRateApi
 from cti.web.auth import Tokens
 from cti.web.callbacks import CallbacksApi
 from cti.web.conferences import ConferencesApi
+from cti.web.dialplan import DialplanApi
 from cti.web.disputes import DisputesApi
 from cti.web.exports import ExportsApi
 from cti.web.leases import LeasesApi
@@ -202,6 +203,7 @@ class Service:
             ConferencesApi(self.runtime, tokens, self.directory, now_us),
             RecordingsApi(self.recordings, self.keeper, self._on_record, tokens, now_us),
             LeasesApi(self.leases, tokens, self.directory),
+            DialplanApi(self.runtime, tokens, now_us),
             DisputesApi(tokens, self._decisions, now_us),
             SeatsApi(self.runtime, tokens, self.seating, self.overview.seats, now_us),
             CallbacksApi(self.runtime, tokens, self.directory, now_us),

@@ -82,6 +82,8 @@ WORDS: dict[str, str] = {
     "RecordingIndexed/private": "○ 私议录音 {file} {ms} ms / private recording indexed",
     "RecordingMissing": "! 录音缺失 {file}：{why} / recording missing",
     "RecordingHeard": "○ 调听 {file}（{role} {token}）/ recording given out",
+    "DialplanDeployed": "拨号方案上线 {after} / dialplan deployed",
+    "DialplanRolledBack": "拨号方案回退 {before}（{why}）/ dialplan rolled back",
     "RecordingDeleted": "○ 到期删除 {file} / recording deleted, its time was over",
     "CallEnded": "■ 通话结果 {outcome} 等待 {wait_ms} ms / call {outcome}",
     "CallbackDue": "■ 需回拨：{why} / callback due",

@@ -5,6 +5,9 @@ from __future__ import annotations
 import click
 
 from cti.cli.dialplan_check import check_command
+from cti.cli.dialplan_deploy import deploy_command, diff_command
+from cti.cli.dialplan_test import test_command
+from cti.cli.dialplan_trace import trace_command
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -14,3 +17,7 @@ def dialplan() -> None:
 
 
 dialplan.add_command(check_command)
+dialplan.add_command(test_command)
+dialplan.add_command(trace_command)
+dialplan.add_command(diff_command)
+dialplan.add_command(deploy_command)

@@ -194,6 +194,19 @@ async def _on_own(make: Callable[..., Instance], keep: Path | None, on: Callable
 
 
 @contextlib.contextmanager
+def interruptible() -> Iterator[Callable[[Coroutine[Any, Any, T]], Coroutine[Any, Any, T]]]:
+    """For a command that runs one task: Ctrl-C and SIGTERM end it in order, then the command with 130 or 143. Gives
+    what the task is wrapped in."""
+    heard: list[int] = []
+    try:
+        with _sigterm_interrupts(heard):
+            yield lambda work: _noting_signals(work, heard)
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        click.echo("已停止 / stopped", err=True)
+        sys.exit(128 + (heard[0] if heard else signal.SIGINT))
+
+
+@contextlib.contextmanager
 def _sigterm_interrupts(heard: list[int]) -> Iterator[None]:
     """Within, SIGTERM interrupts what blocks, as Ctrl-C does, and is noted."""
 

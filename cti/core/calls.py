@@ -33,6 +33,8 @@ def step(site: Site, event: e.Event) -> tuple[Site, list[Command]]:
         return plans.step(site, event)
     if isinstance(event, e.NuisanceEvent):
         return nuisance.step(site, event)
+    if isinstance(event, e.DIALPLAN_EVENTS):
+        return site, []  # on record, and no rule follows from it
     after, commands = _step(site, event)
     return after, _marked(after, commands)
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from cti.dialtest.phone import Phone
 
 _ALLOW = "INVITE, ACK, CANCEL, BYE, OPTIONS, NOTIFY, REFER, UPDATE, INFO"
+_CAUSE = re.compile(r"Q\.850\s*;\s*cause\s*=\s*(\d+)", re.IGNORECASE)
 EndedBy = Literal["", "us", "peer", "refused", "cancelled", "timeout", "vanished"]
 
 
@@ -42,6 +43,7 @@ class Dialog:
         self.state = CallState.CALLING
         self.status = 0  #: final answer to the INVITE; 408 when none came
         self.ended_by: EndedBy = ""
+        self.cause: int | None = None  #: Q.850, of the peer's BYE, CANCEL or refusal (RFC 3326); None: it gave none
         self.hold: sdp.Direction = "sendrecv"  #: the peer's direction in its last description
         self.holds: list[tuple[float, sdp.Direction]] = []  #: every change of it
         self.refer_progress: list[tuple[float, int]] = []  #: (t, status) of each sipfrag after our REFER
@@ -145,6 +147,7 @@ class Dialog:
 
     def on_request(self, request: sip.Request, addr: Address, t: float) -> None:
         """A request of the dialog (same Call-ID)."""
+        self._heed(request)
         match request.method:
             case "ACK":
                 if self._offered and request.body:
@@ -205,6 +208,7 @@ class Dialog:
                 self._aim(response.body, t)
             return
         if response.status >= 300:
+            self._heed(response)
             self._end("cancelled" if self._giving_up else "refused", response.status, t)
             return
         if self._ack is not None:
@@ -279,6 +283,10 @@ class Dialog:
         message.body = body
         if body:
             message.headers.set("Content-Type", "application/sdp")
+
+    def _heed(self, message: sip.Request | sip.Response) -> None:
+        if (said := _CAUSE.search(message.headers.get("Reason"))) is not None:
+            self.cause = int(said[1])
 
     def _set(self, state: CallState, status: int = 0) -> None:
         self.state, self.status = state, status or self.status

@@ -10,6 +10,7 @@ Whoever adds one writes its class and puts it into its file's tuple; nothing has
 from cti.core.events.call import *
 from cti.core.events.callback import *
 from cti.core.events.conference import *
+from cti.core.events.dialplan import *
 from cti.core.events.event import *
 from cti.core.events.named import *
 from cti.core.events.nuisance import *

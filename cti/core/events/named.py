@@ -8,6 +8,7 @@ from dataclasses import asdict, fields
 from cti.core.events.call import CALL_EVENTS
 from cti.core.events.callback import CALLBACK_EVENTS
 from cti.core.events.conference import ROOM_EVENTS
+from cti.core.events.dialplan import DIALPLAN_EVENTS
 from cti.core.events.event import Event
 from cti.core.events.nuisance import NOTICE_EVENTS, NUISANCE_EVENTS
 from cti.core.events.plan import PLAN_EVENTS
@@ -18,7 +19,7 @@ from cti.core.events.transfer import TRANSFER_EVENTS
 BY_NAME: Mapping[str, type[Event]] = {
     kind.__name__: kind
     for kind in (*CALL_EVENTS, *TRANSFER_EVENTS, *ROOM_EVENTS, *CALLBACK_EVENTS, *RECORDING_EVENTS, *SEAT_EVENTS,
-                 *NOTICE_EVENTS, *NUISANCE_EVENTS, *PLAN_EVENTS)
+                 *NOTICE_EVENTS, *NUISANCE_EVENTS, *PLAN_EVENTS, *DIALPLAN_EVENTS)
 }  # fmt: skip
 
 
