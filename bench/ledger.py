@@ -27,8 +27,8 @@ from cti.stack.netports import LOOPBACK, free_tcp_port
 from tests.real.valkey_server import ValkeyServer
 
 EXAMPLES = """examples:
-  python bench/ledger.py                          # 2,000 appends each, 200 a second, a small table
-  python bench/ledger.py --rate 0                 # as fast as it goes: what is moved to Redis competes for the loop
+  python bench/ledger.py                          # 2,000 appends each, as fast as it goes, a small table
+  python bench/ledger.py --rate 200               # at the pace of 20 calls a second: a disk that idles is slower
   python bench/ledger.py --json --appends 20000   # for a machine
   python bench/ledger.py --callers 50             # 50 callers appending at once: what grouping them brings
 
@@ -121,8 +121,8 @@ def main() -> None:
     parser.add_argument("--appends", type=int, default=2000, metavar="N", help="appends per measurement (2000)")
     parser.add_argument("--facts", type=int, default=1, metavar="N", help="facts in one append (1)")
     parser.add_argument("--callers", type=int, default=1, metavar="N", help="callers appending at once (1)")
-    parser.add_argument("--rate", type=float, default=200.0, metavar="N",
-                        help="appends a second: some 20 calls a second (200); 0: as fast as it goes")  # fmt: skip
+    parser.add_argument("--rate", type=float, default=0.0, metavar="N",
+                        help="appends a second, e.g. 200: some 20 calls a second (0: as fast as it goes)")  # fmt: skip
     parser.add_argument("--folder", type=Path, help="put the files below this folder: the disk to measure (temp)")
     options = parser.parse_args()
     if min(options.appends // max(options.callers, 1), options.facts, options.callers) < 1 or options.appends < 100:

@@ -21,7 +21,9 @@ pytestmark = pytest.mark.real
 
 def busy(ledger: Ledger, seconds: float = 0.2) -> None:
     """The disk takes so long for what comes next."""
-    ledger._spool._thread.submit(time.sleep, seconds)
+    ledger._spool._thread.submit(ledger._spool._alone, lambda db: time.sleep(seconds))
+    while not ledger._spool._lock.locked():
+        time.sleep(0.001)
 
 
 @pytest.mark.parametrize("before_the_kill", [1, 40, 400])
