@@ -22,7 +22,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from cti.ledger.spool import Checkpoint
+from cti.ledger.rows import Checkpoint
 
 FORMAT: Final = 1
 MANIFEST: Final = "manifest.json"

@@ -21,7 +21,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from cti.cli.run import CONFIG, load
 from cti.ledger.dump import DumpFailed, dump
 from cti.ledger.keys import Keys
-from cti.ledger.spool import Checkpoint
+from cti.ledger.rows import Checkpoint
 from cti.problem import ConfigError
 from cti.safekeeping import (
     LEDGER,

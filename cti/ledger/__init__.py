@@ -4,7 +4,7 @@
 |---|---|
 | ledger.py | the one door; Redis away and back; checkpoints |
 | writer.py | ids, repeats; an append is durable once the journal has it (with remembered.py) |
-| journal.py | what waits for Redis, and what Redis was given lately; on spool.py, the local file |
+| journal.py | what waits for Redis, and what Redis was given lately; on spool.py and rows.py, the local file |
 | drain.py  | from the journal to Redis, each fact once |
 | stream.py | the Redis stream, its hash chain; connect.py: one server, Sentinel, Cluster; keys.py: all names |
 | projections/ | what is kept beside the stream to be asked quickly, and can be made again from it |

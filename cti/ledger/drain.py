@@ -17,7 +17,8 @@ from cti.ledger.journal import Journal
 from cti.ledger.meter import LedgerMeter
 from cti.ledger.query import Query
 from cti.ledger.remembered import Remembered
-from cti.ledger.spool import Spool, Spooled, SpoolError
+from cti.ledger.rows import Spooled
+from cti.ledger.spool import Spool, SpoolError
 from cti.ledger.stream import LedgerStream
 
 _log = structlog.get_logger(__name__)

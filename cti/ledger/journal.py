@@ -18,7 +18,8 @@ from itertools import islice
 import structlog
 
 from cti.core.facts import FactId
-from cti.ledger.spool import Added, Spool, Spooled, SpoolError
+from cti.ledger.rows import Added, Spooled
+from cti.ledger.spool import Spool, SpoolError
 from cti.ledger.stream import Entry
 
 _log = structlog.get_logger(__name__)

@@ -26,7 +26,8 @@ from cti.ledger.anchors import Anchors
 from cti.ledger.journal import Journal
 from cti.ledger.meter import LedgerMeter, NoMeter
 from cti.ledger.query import Query, Told
-from cti.ledger.spool import Checkpoint, Spool, SpoolError
+from cti.ledger.rows import Checkpoint
+from cti.ledger.spool import Spool, SpoolError
 from cti.ledger.stream import LedgerStream, StreamAway
 from cti.ledger.transfers import PastTransfers
 from cti.ledger.writer import Writer

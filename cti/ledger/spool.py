@@ -21,7 +21,6 @@ import time
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
@@ -29,6 +28,7 @@ import msgspec
 import structlog
 
 from cti.core.facts import FactId
+from cti.ledger.rows import Added, Checkpoint, Spooled
 
 _log = structlog.get_logger(__name__)
 _T = TypeVar("_T")
@@ -56,45 +56,6 @@ CREATE TABLE IF NOT EXISTS checkpoint (name TEXT PRIMARY KEY, stamp INTEGER NOT 
 
 class SpoolError(Exception):
     """The spool cannot be used: no rights, no disk, or another process has it open."""
-
-
-@dataclass(frozen=True, slots=True)
-class Spooled:
-    """One fact waiting for Redis. `pos` is its place in the queue, `fields` its stream entry."""
-
-    pos: int
-    id: FactId
-    fields: Mapping[bytes, bytes]
-
-    @property
-    def key(self) -> bytes:
-        return self.fields.get(b"key", b"")
-
-
-@dataclass(frozen=True, slots=True)
-class Added:
-    """`kept`: how many entries, from the first, are on the disk now; fewer than given: the spool is full. `rows`: those
-    that are new there; a key that was there already counts as kept."""
-
-    kept: int
-    rows: tuple[Spooled, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Checkpoint:
-    """A reader's place, e.g. the CEL offset. The larger `stamp` (milliseconds) is the newer one."""
-
-    stamp: int
-    value: str
-
-    def __str__(self) -> str:
-        return f"{self.stamp} {self.value}"
-
-    @classmethod
-    def parse(cls, text: str) -> Checkpoint | None:
-        """Read what `str()` wrote; None for anything else, as if it had never been set."""
-        stamp, _, value = text.partition(" ")
-        return cls(int(stamp), value) if stamp.isascii() and stamp.isdecimal() and len(stamp) < 20 else None
 
 
 class Spool:

@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 
 from cti.core.facts import Fact, FactId, decode, encode
-from cti.ledger.spool import Checkpoint, Spool, SpoolError
+from cti.ledger.rows import Checkpoint
+from cti.ledger.spool import Spool, SpoolError
 
 Entry = tuple[FactId, dict[bytes, bytes]]
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from cti.ledger.spool import Checkpoint
+from cti.ledger.rows import Checkpoint
 from tests.unit.test_spool import entry, numbers, opened
 
 DAMAGE = {
